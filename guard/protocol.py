@@ -1,0 +1,317 @@
+"""What Belay and a guard say to each other: shapes, bounds and words, and nothing else.
+
+Standard library only: this one module is imported by both sides. Every message is a JSON
+object over HTTPS with mutual TLS, `POST /v1/<verb>`; every answer is the JSON form of the
+dataclass named beside the verb, or a `Refusal` with a 4xx status.
+
+    verb     request          answer       freshness     may be repeated
+    hello    {}               Hello        none          yes
+    arm      ArmRequest       Armed        session, seq  no: answers the same for the same order
+    inject   InjectRequest    OrderReport  session, seq  no: works once per order
+    renew    RenewRequest     OrderReport  session, seq  yes
+    undo     UndoRequest      OrderReport  none          yes, for ever
+    status   {}               NodeStatus   none          yes
+
+Durations are seconds on CLOCK_BOOTTIME of the node. Wall time is never compared: it appears in
+answers (`*_at`, RFC 3339, UTC) only so that people can read it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import types
+import typing
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+PROTOCOL_VERSION = 1
+DEFAULT_PORT = 9707
+LEASE_S = 45.0
+DEADLINE_MARGIN_S = 60.0
+"""The hard deadline is the hold plus this margin, and can never be renewed."""
+INJECT_WINDOW_S = 30.0
+"""`inject` is refused when the order was armed longer ago than this."""
+HOLD_MIN_S = 5
+HOLD_MAX_S = 600
+MAX_BODY_BYTES = 64 * 1024
+ORDER_ID = re.compile(r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")
+
+
+class FaultKind(StrEnum):
+    """What a guard can do to its node. Anything else is refused."""
+
+    HOLD = "hold"
+    """Move the static pod's manifest away, then SIGKILL; the undo moves the same bytes back."""
+    KILL = "kill"
+    """SIGKILL once; the kubelet starts the container again by itself."""
+
+
+class Component(StrEnum):
+    """The static-pod components that can be a target."""
+
+    KUBE_APISERVER = "kube-apiserver"
+    ETCD = "etcd"
+
+
+class Phase(StrEnum):
+    """Where an order stands on one node. `UNDONE` is terminal."""
+
+    ARMED = "armed"
+    INJECTING = "injecting"
+    INJECTED = "injected"
+    UNDOING = "undoing"
+    UNDONE = "undone"
+    STUCK = "stuck"
+    """The undo did not succeed yet; the guard keeps trying for ever."""
+
+
+class UndoReason(StrEnum):
+    REQUESTED = "requested"
+    LEASE = "lease"
+    DEADLINE = "deadline"
+    BOOT = "boot"
+    LOCAL = "local"
+    """`guard undo-all` was run on the node."""
+
+
+class Code(StrEnum):
+    """Stable codes of refusals; the text beside them is for people."""
+
+    MALFORMED = "malformed"
+    TOO_LARGE = "too_large"
+    FORBIDDEN = "forbidden"
+    STALE_SESSION = "stale_session"
+    STALE_SEQUENCE = "stale_sequence"
+    OLD_EPOCH = "old_epoch"
+    NOT_QA = "not_qa"
+    OTHER_ORDER_LIVE = "other_order_live"
+    UNKNOWN_ORDER = "unknown_order"
+    TOMBSTONE = "tombstone"
+    ALREADY_INJECTED = "already_injected"
+    INJECT_TOO_LATE = "inject_too_late"
+    UNKNOWN_FAULT = "unknown_fault"
+    OUT_OF_BOUNDS = "out_of_bounds"
+    TARGET_ABSENT = "target_absent"
+    DISK = "disk"
+    BUSY = "busy"
+    INTERNAL = "internal"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    kind: FaultKind
+    component: Component
+    hold_s: int
+    """Seconds from inject to the planned undo, HOLD_MIN_S..HOLD_MAX_S. For `kill` it bounds how
+    long the order may stay live."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Boot:
+    boot_id: str
+    init_started_ticks: int
+    """Start time of process 1 in clock ticks: nodes that share a machine share its boot id."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProcessInfo:
+    pid: int
+    started_ticks: int
+    """Field 22 of /proc/PID/stat: with the pid it names one process of one boot for certain."""
+    container_id: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ManifestInfo:
+    path: str
+    sha256: str
+    mode: int
+    uid: int
+    gid: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class EtcdMember:
+    member_id: str
+    has_leader: bool
+    is_leader: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComponentStatus:
+    component: Component
+    processes: list[ProcessInfo] = field(default_factory=list)
+    manifest: ManifestInfo | None = None
+    """None: no file of that name in the manifests directory."""
+    healthy: bool | None = None
+    """The component's own local health endpoint; None: could not look."""
+    detail: str = ""
+    etcd: EtcdMember | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderReport:
+    order_id: str
+    phase: Phase
+    fault: Fault | None = None
+    """None only for the tombstone of an order that this guard never knew."""
+    order_sha256: str = ""
+    """SHA-256 of the journalled order; the same from `arm` to the end."""
+    manifest_before: ManifestInfo | None = None
+    processes_before: list[ProcessInfo] = field(default_factory=list)
+    """The target's processes just before inject: these must be seen gone."""
+    bitten: bool = False
+    """Every process of `processes_before` was seen gone."""
+    undo_reason: UndoReason | None = None
+    undo_attempts: int = 0
+    lease_left_s: float = 0.0
+    deadline_left_s: float = 0.0
+    armed_at: str = ""
+    injected_at: str = ""
+    bitten_at: str = ""
+    undo_asked_at: str = ""
+    undone_at: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hello:
+    protocol: int
+    version: str
+    node: str
+    cluster_uid: str
+    stage: str
+    boot: Boot
+    session: str
+    """Random per guard process; `arm`, `inject` and `renew` must carry it."""
+    sequence: int
+    """The last sequence number accepted in this session; the next must be greater."""
+    epoch: int
+    installation: str
+    """Which Belay installed this guard; another one is refused."""
+    order: OrderReport | None = None
+    """The live order, if there is one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArmRequest:
+    session: str
+    sequence: int
+    epoch: int
+    order_id: str
+    fault: Fault
+    lease_s: float = LEASE_S
+
+
+@dataclass(frozen=True, kw_only=True)
+class Armed:
+    report: OrderReport
+    stored_sha256: str
+    """SHA-256 of the order as read back from the node's disk after fsync."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class InjectRequest:
+    session: str
+    sequence: int
+    order_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RenewRequest:
+    session: str
+    sequence: int
+    order_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class UndoRequest:
+    order_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeStatus:
+    node: str
+    boot: Boot
+    observed_at: str
+    order: OrderReport | None = None
+    """The live order, or the last one that ended in this boot or before."""
+    components: list[ComponentStatus] = field(default_factory=list)
+    pod_uids: list[str] | None = None
+    """UIDs of pods that have live processes under the kubepods cgroups; None: could not look."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refusal:
+    code: Code
+    detail: str
+    """What was wrong, with which value, and what to do now."""
+
+
+Json = dict[str, Any]
+_T = typing.TypeVar("_T")
+
+
+class MalformedError(ValueError):
+    """A message that has not the shape of its type; the text names the field."""
+
+
+def to_json(message: object) -> Json:
+    """The JSON object of a message (enums become their words)."""
+    assert dataclasses.is_dataclass(message) and not isinstance(message, type)
+    return dataclasses.asdict(message)
+
+
+def from_json(kind: type[_T], data: object, *, where: str = "", strict: bool = True) -> _T:
+    """Build a message from decoded JSON; raise `MalformedError` naming the offending field.
+
+    `strict` refuses unknown fields (requests). Answers are read with `strict=False`, so that an
+    older Belay can still read, and undo on, a newer guard.
+    """
+    if not isinstance(data, dict):
+        raise MalformedError(f"{where or kind.__name__}: an object is needed, not {_word(data)}")
+    hints = typing.get_type_hints(kind)
+    values: Json = {}
+    for item in dataclasses.fields(kind):  # type: ignore[arg-type]
+        path = f"{where}.{item.name}" if where else item.name
+        if item.name in data:
+            values[item.name] = _value(hints[item.name], data[item.name], path, strict)
+        elif item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING:
+            raise MalformedError(f"{path}: missing")
+    unknown = sorted(set(data) - set(hints))
+    if strict and unknown:
+        raise MalformedError(f"{where or kind.__name__}: unknown field {unknown[0]!r}")
+    return kind(**values)
+
+
+def _value(hint: Any, value: object, path: str, strict: bool) -> Any:
+    origin = typing.get_origin(hint)
+    if origin in (types.UnionType, typing.Union):
+        if value is None:
+            return None
+        [inner] = [arg for arg in typing.get_args(hint) if arg is not type(None)]
+        return _value(inner, value, path, strict)
+    if origin is list:
+        if not isinstance(value, list):
+            raise MalformedError(f"{path}: a list is needed, not {_word(value)}")
+        [inner] = typing.get_args(hint)
+        return [_value(inner, item, f"{path}[{i}]", strict) for i, item in enumerate(value)]
+    if dataclasses.is_dataclass(hint):
+        return from_json(typing.cast("type[Any]", hint), value, where=path, strict=strict)
+    if isinstance(hint, type) and issubclass(hint, StrEnum):
+        try:
+            return hint(typing.cast(str, value))
+        except ValueError:
+            words = ", ".join(hint)
+            raise MalformedError(f"{path}: {value!r} is none of {words}") from None
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
+        raise MalformedError(f"{path}: {hint.__name__} is needed, not {_word(value)}")
+    return value
+
+
+def _word(value: object) -> str:
+    return "null" if value is None else type(value).__name__
