@@ -1,0 +1,11 @@
+"""Every address of the site. Pages live in `*/ui`, the interface for programs in `*/api`."""
+
+from __future__ import annotations
+
+from django.urls import URLPattern, URLResolver, path
+
+from config.health import healthz
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("healthz", healthz, name="healthz"),
+]

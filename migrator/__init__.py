@@ -1,0 +1,1 @@
+"""Services on their way from the legacy machines to Kubernetes."""
