@@ -1,0 +1,1 @@
+"""People, teams, clusters, credentials and the slot. Imports nothing else of Belay."""

@@ -1,0 +1,7 @@
+"""One file per noun; import nouns from here."""
+
+from core.models.cluster import Cluster, ClusterSetup, Node
+from core.models.person import Membership, Team, User
+from core.models.slot import SlotClaim
+
+__all__ = ["Cluster", "ClusterSetup", "Membership", "Node", "SlotClaim", "Team", "User"]

@@ -1,0 +1,155 @@
+"""Registering a cluster: look first, refuse clearly, touch nothing."""
+
+from __future__ import annotations
+
+import uuid
+import zoneinfo
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.utils.text import slugify
+from kubernetes import client as k8s
+from urllib3.exceptions import HTTPError
+
+from core import kube
+from core.choices import SetupPhase, Stage
+from core.crypto import encrypt
+from core.errors import ClusterRefused, ClusterUnreachable, Conflict, Invalid, NotAllowed
+from core.models import Cluster, ClusterSetup, Node
+from core.qa_marker import require_marker
+
+if TYPE_CHECKING:
+    from core.kube import Credentials
+    from core.models import Team, User
+
+_PRODUCTION_WORDS = ("prod", "live", "prd")
+
+
+def register_cluster(
+    *,
+    actor: User,
+    name: str,
+    stage: Stage,
+    team: Team,
+    kubeconfig: str,
+    time_zone: str = "UTC",
+) -> Cluster:
+    """Look at the cluster with the given credential, check that it may be used, and store it.
+
+    Raises:
+        NotAllowed: the actor is no platform owner.
+        Invalid: a name or zone that cannot be used.
+        ClusterRefused: the kubeconfig is no plain data, the QA marker is missing or of another
+            cluster, the credential could write the marker, or the name looks like production.
+        ClusterUnreachable: no answer.
+        Conflict: the name or the cluster's UID is already registered.
+    """
+    if not actor.is_superuser:
+        raise NotAllowed("Only a platform owner may register clusters.")
+    slug = slugify(name)
+    if not slug:
+        raise Invalid("Give the cluster a name with letters or digits.", field="name")
+    if time_zone not in zoneinfo.available_timezones():
+        raise Invalid(
+            f"{time_zone!r} is no IANA time zone; use one like Europe/Berlin.", field="time_zone"
+        )
+    if stage == Stage.PRODUCTION and settings.BELAY_EMBEDDED_DATABASE:
+        raise ClusterRefused(
+            "With the embedded database only QA clusters can be registered. Set DATABASE_URL to "
+            "a PostgreSQL server that is backed up, then register production.",
+            code="production_needs_server",
+        )
+    if stage == Stage.QA:
+        refuse_production_name(name)
+    credentials = kube.parse_kubeconfig(kubeconfig)
+    facts = look_at_cluster(credentials)
+    if stage == Stage.QA:
+        for node in facts["nodes"]:
+            refuse_production_name(node["name"])
+        require_marker(credentials, uid=facts["uid"])
+    try:
+        with transaction.atomic():
+            cluster = Cluster.objects.create(
+                name=name,
+                slug=slug,
+                stage=stage,
+                uid=facts["uid"],
+                team=team,
+                server=credentials.server,
+                ca_pem=credentials.ca_pem,
+                token_encrypted=encrypt(credentials.token),
+                kubernetes_version=facts["version"],
+                time_zone=time_zone,
+                registered_by=actor,
+            )
+            Node.objects.bulk_create(Node(cluster=cluster, **node) for node in facts["nodes"])
+    except IntegrityError:
+        other = Cluster.objects.filter(uid=facts["uid"]).first()
+        if other is not None:
+            raise Conflict(
+                f"This cluster (UID {facts['uid']}) is already registered as {other.name}. "
+                "One cluster is registered once, so that two faults can never meet on it.",
+                code="cluster_registered",
+            ) from None
+        raise Conflict(
+            f"The name {name!r} is taken by another cluster; choose another.",
+            code="name_taken",
+            field="name",
+        ) from None
+    return cluster
+
+
+def look_at_cluster(credentials: Credentials) -> dict[str, Any]:
+    """UID, version and nodes as the API tells them; `ClusterUnreachable` without an answer."""
+    try:
+        with kube.typed(credentials) as api:
+            version = k8s.VersionApi(api).get_code().git_version
+            core = k8s.CoreV1Api(api)
+            uid = uuid.UUID(core.read_namespace("kube-system").metadata.uid)
+            nodes = [_node(item) for item in core.list_node().items]
+    except k8s.ApiException as error:
+        raise ClusterRefused(
+            f"The cluster answered {error.status} {error.reason} to Belay's credential. It needs "
+            "the rights of the ServiceAccount that `range up` makes; see the README.",
+            code="credential_rights",
+        ) from error
+    except (HTTPError, OSError) as error:
+        raise ClusterUnreachable(
+            f"{credentials.server} gave no answer ({type(error).__name__}). Check the address "
+            "and that this machine may reach it."
+        ) from error
+    return {"uid": uid, "version": version, "nodes": nodes}
+
+
+def refuse_production_name(name: str) -> None:
+    """Refuse names with a word that people use for production: default-deny, not cleverness."""
+    for word in slugify(name).split("-"):
+        if word.rstrip("0123456789") in {*_PRODUCTION_WORDS, "production"}:
+            raise ClusterRefused(
+                f"{name!r} looks like production ({word!r}). Faults are for QA clusters only; "
+                "if this is one, give it another name.",
+                code="looks_like_production",
+                field="name",
+            )
+
+
+def record_cluster_setup(
+    *, name: str, phase: SetupPhase, cluster: Cluster | None = None, **progress: Any
+) -> ClusterSetup:
+    """Write down how far a cluster has come. `progress` are fields of `ClusterSetup`."""
+    values = {"phase": phase, **progress}
+    if cluster is not None:
+        values["cluster"] = cluster
+    setup, _ = ClusterSetup.objects.update_or_create(name=name, defaults=values)
+    return setup
+
+
+def _node(item: Any) -> dict[str, Any]:
+    addresses = {a.type: a.address for a in item.status.addresses or []}
+    labels = item.metadata.labels or {}
+    return {
+        "name": item.metadata.name,
+        "address": addresses["InternalIP"],
+        "control_plane": "node-role.kubernetes.io/control-plane" in labels,
+    }

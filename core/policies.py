@@ -1,0 +1,68 @@
+"""Who may. Deny unless allowed: every verb asks here first, whoever calls it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from core.choices import Role
+from core.errors import NotAllowed, NotFound
+from core.models import Membership
+
+if TYPE_CHECKING:
+    from core.models import Cluster, User
+
+_CAN_BOOK = (Role.LEAD,)
+_CAN_RUN = (Role.LEAD, Role.ENGINEER)
+
+
+def role_on(user: User, cluster: Cluster) -> Role | None:
+    """The person's role in the cluster's team; None for an outsider."""
+    if not user.is_active:
+        return None
+    if user.is_superuser:
+        return Role.LEAD
+    role = (
+        Membership.objects.filter(user_id=user.pk, team_id=cluster.team_id)
+        .values_list("role", flat=True)
+        .first()
+    )
+    return Role(role) if role else None
+
+
+def may_see(user: User, cluster: Cluster) -> bool:
+    return role_on(user, cluster) is not None
+
+
+def may_book(user: User, cluster: Cluster) -> bool:
+    return role_on(user, cluster) in _CAN_BOOK
+
+
+def may_run(user: User, cluster: Cluster) -> bool:
+    return role_on(user, cluster) in _CAN_RUN
+
+
+may_abort = may_see
+"""Whoever sees a fault may end it: stopping must never wait for the right person."""
+
+
+def require_see(user: User, cluster: Cluster) -> None:
+    """Raise `NotFound`: to an outsider a foreign cluster does not exist."""
+    if not may_see(user, cluster):
+        raise NotFound("There is no such cluster among those that you may see.")
+
+
+def require_book(user: User, cluster: Cluster) -> None:
+    require_see(user, cluster)
+    if not may_book(user, cluster):
+        raise NotAllowed(
+            f"Only a lead of {cluster.team} may book on {cluster}. Ask one of them to book it."
+        )
+
+
+def require_run(user: User, cluster: Cluster) -> None:
+    require_see(user, cluster)
+    if not may_run(user, cluster):
+        raise NotAllowed(
+            f"Only leads and engineers of {cluster.team} may do this on {cluster}. "
+            "As a viewer you may watch, and abort."
+        )

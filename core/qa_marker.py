@@ -1,0 +1,97 @@
+"""The owner's word that faults are welcome: a marker that Belay can read and cannot write.
+
+ConfigMap `belay-qa-marker` in namespace `belay-marker`, with `stage: qa` and `clusterUID` set to
+the UID of the cluster's own `kube-system` namespace, so that a copied manifest marks nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from core import kube
+from core.errors import ClusterRefused, ClusterUnreachable
+
+if TYPE_CHECKING:
+    import uuid
+
+    from core.kube import Credentials
+
+MARKER_NAMESPACE = "belay-marker"
+MARKER_NAME = "belay-qa-marker"
+_PATH = f"/api/v1/namespaces/{MARKER_NAMESPACE}/configmaps/{MARKER_NAME}"
+_HOW = (
+    f"If faults are welcome on it, its owner creates ConfigMap {MARKER_NAME} in namespace "
+    f"{MARKER_NAMESPACE} with data stage=qa and clusterUID=<UID of namespace kube-system>."
+)
+
+
+def require_marker(credentials: Credentials, *, uid: uuid.UUID) -> None:
+    """Return when the cluster at this address is marked as QA, and is the one with `uid`.
+
+    Raises:
+        ClusterRefused: no marker, the marker of another cluster, another cluster at the
+            address, or a credential that could write the marker itself.
+        ClusterUnreachable: no answer.
+    """
+    found = kube.fresh_request(credentials, "GET", "/api/v1/namespaces/kube-system")
+    if found.status != 200:
+        raise _refused(
+            f"The cluster answered {found.status} when asked who it is.", "credential_rights"
+        )
+    actual = found.json()["metadata"]["uid"]
+    if actual != str(uid):
+        raise _refused(
+            f"At {credentials.server} there is now another cluster (UID {actual}, expected "
+            f"{uid}). Nothing was touched; register that cluster under a name of its own.",
+            "cluster_uid_changed",
+        )
+    marker = kube.fresh_request(credentials, "GET", _PATH)
+    if marker.status != 200:
+        raise _refused(f"The cluster carries no QA marker. {_HOW}", "marker_missing")
+    data = marker.json().get("data") or {}
+    if data.get("stage") != "qa":
+        raise _refused(
+            f"The marker says stage {data.get('stage')!r}, not 'qa'. {_HOW}", "marker_not_qa"
+        )
+    if data.get("clusterUID") != actual:
+        raise _refused(
+            f"The marker names the cluster {data.get('clusterUID')!r}, but this one is {actual}: "
+            f"it was copied from elsewhere. {_HOW}",
+            "marker_other_cluster",
+        )
+    for verb in ("create", "update", "patch", "delete"):
+        if _may(credentials, verb):
+            raise _refused(
+                f"Belay's credential may {verb} the QA marker. Only the cluster's owner may: "
+                "take that right away, or the marker proves nothing.",
+                "marker_writable",
+            )
+
+
+def _may(credentials: Credentials, verb: str) -> bool:
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectAccessReview",
+        "spec": {
+            "resourceAttributes": {
+                "verb": verb,
+                "resource": "configmaps",
+                "namespace": MARKER_NAMESPACE,
+                "name": MARKER_NAME,
+            }
+        },
+    }
+    path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+    answer = kube.fresh_request(credentials, "POST", path, body=review)
+    try:
+        return bool(answer.json()["status"]["allowed"])
+    except (KeyError, TypeError, json.JSONDecodeError):
+        # An error while looking is unknown, never a clean bill.
+        raise ClusterUnreachable(
+            f"The cluster did not say whether Belay may {verb} the marker ({answer.status})."
+        ) from None
+
+
+def _refused(message: str, code: str) -> ClusterRefused:
+    return ClusterRefused(message, code=code)

@@ -1,0 +1,1 @@
+"""Bookings, scenarios, probes, injections, findings and their proofs."""

@@ -1,0 +1,140 @@
+"""States and the moves between them, as data."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from django.db import models
+
+
+class GamedayState(models.TextChoices):
+    BOOKED = "booked", "Booked"
+    RUNNING = "running", "Running"
+    DONE = "done", "Done"
+    CANCELLED = "cancelled", "Cancelled"
+    MISSED = "missed", "Missed"
+
+
+class Purpose(models.TextChoices):
+    GAMEDAY = "gameday", "Gameday"
+    VERIFICATION = "verification", "Re-verification"
+
+
+class InjectionState(models.TextChoices):
+    """Where one fault stands. The words on pages are in `label`."""
+
+    PLANNED = "planned", "Planned"
+    PREFLIGHT = "preflight", "Checking the steady state"
+    ARMING = "arming", "Arming"
+    ARMED = "armed", "Armed"
+    INJECTING = "injecting", "Injecting"
+    ACTIVE = "active", "Fault live"
+    UNDOING = "undoing", "Restoring"
+    VERIFYING = "verifying", "Proving it restored"
+    UNDO_STUCK = "undo_stuck", "Stuck"
+    OBSERVING = "observing", "Restored, still watching"
+    CLEAN = "clean", "Clean"
+    REFUSED = "refused", "Refused"
+    RESOLVED_BY_HAND = "resolved_by_hand", "Resolved by hand"
+
+
+_S = InjectionState
+
+ALLOWED: Final[dict[InjectionState, frozenset[InjectionState]]] = {
+    _S.PLANNED: frozenset({_S.PREFLIGHT, _S.REFUSED}),
+    _S.PREFLIGHT: frozenset({_S.ARMING, _S.REFUSED}),
+    # From here on there are two ways only: forward, or undoing.
+    _S.ARMING: frozenset({_S.ARMED, _S.UNDOING}),
+    _S.ARMED: frozenset({_S.INJECTING, _S.UNDOING}),
+    _S.INJECTING: frozenset({_S.ACTIVE, _S.UNDOING}),
+    _S.ACTIVE: frozenset({_S.UNDOING}),
+    _S.UNDOING: frozenset({_S.VERIFYING, _S.UNDO_STUCK}),
+    _S.VERIFYING: frozenset({_S.OBSERVING, _S.UNDO_STUCK}),
+    _S.UNDO_STUCK: frozenset({_S.VERIFYING, _S.OBSERVING, _S.RESOLVED_BY_HAND}),
+    _S.OBSERVING: frozenset({_S.CLEAN}),
+    _S.CLEAN: frozenset(),
+    _S.REFUSED: frozenset(),
+    _S.RESOLVED_BY_HAND: frozenset(),
+}
+
+FINAL: Final = frozenset(state for state, onward in ALLOWED.items() if not onward)
+BEFORE_ARMING: Final = frozenset({_S.PLANNED, _S.PREFLIGHT})
+FAULT_MAY_BE_LIVE: Final = frozenset(
+    {_S.ARMING, _S.ARMED, _S.INJECTING, _S.ACTIVE, _S.UNDOING, _S.UNDO_STUCK}
+)
+"""A fault of ours may be on the cluster, as far as the rows can know."""
+
+
+class Verdict(models.TextChoices):
+    """Never green by default: without evidence a run is inconclusive."""
+
+    HELD = "held", "Held"
+    BROKE = "broke", "Broke"
+    INCONCLUSIVE = "inconclusive", "Inconclusive"
+
+
+class FindingStatus(models.TextChoices):
+    OPEN = "open", "Open"
+    ACKNOWLEDGED = "acknowledged", "Acknowledged"
+    FIX_IN_PROGRESS = "fix_in_progress", "Fix in progress"
+    FIX_READY = "fix_ready", "Fix ready"
+    VERIFIED_FIXED = "verified_fixed", "Verified fixed"
+
+
+_F = FindingStatus
+
+FINDING_BY_HAND: Final[dict[FindingStatus, frozenset[FindingStatus]]] = {
+    _F.OPEN: frozenset({_F.ACKNOWLEDGED, _F.FIX_IN_PROGRESS}),
+    _F.ACKNOWLEDGED: frozenset({_F.OPEN, _F.FIX_IN_PROGRESS}),
+    _F.FIX_IN_PROGRESS: frozenset({_F.ACKNOWLEDGED}),
+    _F.FIX_READY: frozenset({_F.FIX_IN_PROGRESS}),
+    _F.VERIFIED_FIXED: frozenset(),
+}
+"""What a person may set. `fix_ready` comes with a recorded fix, `verified_fixed` with a proof."""
+
+
+class Severity(models.TextChoices):
+    LOW = "low", "Low"
+    MEDIUM = "medium", "Medium"
+    HIGH = "high", "High"
+    CRITICAL = "critical", "Critical"
+
+
+class VerificationTask(models.TextChoices):
+    """Whether the re-verification has been done; what it showed is the outcome beside it."""
+
+    WAITING = "waiting", "Waiting for its run"
+    RUNNING = "running", "Running"
+    EVALUATED = "evaluated", "Evaluated"
+
+
+class Outcome(models.TextChoices):
+    RECURS = "recurs", "Recurs"
+    DOES_NOT_RECUR = "does_not_recur", "Does not recur"
+    INCONCLUSIVE = "inconclusive", "Inconclusive"
+    INVALID = "invalid", "Invalid"
+
+
+class ProbeKind(models.TextChoices):
+    HTTP = "http", "HTTP request"
+    API_READYZ = "api_readyz", "API server readiness"
+    API_READ = "api_read", "API read"
+    CANARY_WRITE = "canary_write", "Canary write"
+    ETCD_HEALTH = "etcd_health", "etcd member health"
+
+
+class EntryKind(models.TextChoices):
+    """Kinds of timeline entries."""
+
+    STATE = "state", "State"
+    EVIDENCE = "evidence", "Evidence"
+    ACTION = "action", "Action"
+    ALARM = "alarm", "Alarm"
+    NOTE = "note", "Note"
+
+
+class PodSource(models.TextChoices):
+    """Who saw it: while the API is away only the nodes can tell."""
+
+    API = "api", "API"
+    GUARD = "guard", "Guard"

@@ -1,0 +1,24 @@
+"""One file per noun; import nouns from here."""
+
+from gamedays.models.finding import Finding, Fix, Verification
+from gamedays.models.gameday import AgendaItem, Gameday
+from gamedays.models.guard import ClusterAuthority, Guard
+from gamedays.models.injection import Injection, Lease
+from gamedays.models.probe import Probe
+from gamedays.models.record import PodRecord, SampleBlock, TimelineEntry
+
+__all__ = [
+    "AgendaItem",
+    "ClusterAuthority",
+    "Finding",
+    "Fix",
+    "Gameday",
+    "Guard",
+    "Injection",
+    "Lease",
+    "PodRecord",
+    "Probe",
+    "SampleBlock",
+    "TimelineEntry",
+    "Verification",
+]

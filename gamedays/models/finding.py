@@ -1,0 +1,111 @@
+"""Findings, fixes and the proofs that close them."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import Q
+
+from core.models import Cluster, User
+from gamedays.choices import FindingStatus, Outcome, Severity, VerificationTask
+from gamedays.models.injection import Injection
+
+
+class FindingQuerySet(models.QuerySet["Finding"]):
+    def visible_to(self, user: User) -> FindingQuerySet:
+        return self.filter(cluster__in=Cluster.objects.visible_to(user))
+
+
+class Finding(models.Model):
+    """What surprised us. It ends only in proof: `verified_fixed` needs `proof`."""
+
+    cluster = models.ForeignKey(Cluster, on_delete=models.PROTECT, related_name="findings")
+    injection = models.ForeignKey(Injection, on_delete=models.PROTECT, related_name="findings")
+    """The run that showed it."""
+    title = models.CharField(max_length=160)
+    believed = models.TextField(blank=True)
+    """What we believed, from the scenario's hypothesis."""
+    happened = models.TextField(blank=True)
+    """What happened, drafted from the evidence and edited by a person."""
+    cause = models.TextField(blank=True)
+    severity = models.CharField(max_length=10, choices=Severity, default=Severity.MEDIUM)
+    status = models.CharField(
+        max_length=16, choices=FindingStatus, default=FindingStatus.OPEN, db_index=True
+    )
+    drafted = models.BooleanField(default=True)
+    """Nobody has looked at it yet."""
+    scenario_key = models.SlugField(max_length=60)
+    scenario_version = models.PositiveSmallIntegerField()
+    parameters = models.JSONField(default=dict)
+    symptom = models.JSONField()
+    """The predicate: probe, target, bound (`min_passed_share`), window (`from`, `grace_s`, `to`),
+    and what the failing run measured."""
+    owner = models.ForeignKey(
+        User, on_delete=models.SET_NULL, null=True, blank=True, related_name="owned_findings"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+    version = models.PositiveIntegerField(default=1)
+    """Row version: a page that was open too long is told, instead of overwriting."""
+    proof = models.ForeignKey(
+        "Verification", on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+
+    objects = FindingQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-created_at",)
+        constraints = (
+            models.CheckConstraint(
+                condition=~Q(status=FindingStatus.VERIFIED_FIXED) | Q(proof__isnull=False),
+                name="finding_verified_only_by_proof",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class Fix(models.Model):
+    """What was done about a finding. Append-only: a second try is a second row."""
+
+    finding = models.ForeignKey(Finding, on_delete=models.CASCADE, related_name="fixes")
+    what = models.TextField()
+    link = models.URLField(max_length=500, blank=True)
+    fixed_since = models.DateTimeField()
+    """Only a run that began after this can prove it."""
+    recorded_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    recorded_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("-fixed_since", "-id")
+        verbose_name_plural = "fixes"
+
+    def __str__(self) -> str:
+        return self.what[:80]
+
+
+class Verification(models.Model):
+    """One asking for proof, its run and what the run showed. Append-only."""
+
+    finding = models.ForeignKey(Finding, on_delete=models.CASCADE, related_name="verifications")
+    gameday = models.OneToOneField("Gameday", on_delete=models.PROTECT, related_name="verification")
+    injection = models.OneToOneField(
+        Injection, on_delete=models.PROTECT, null=True, related_name="verification"
+    )
+    task = models.CharField(
+        max_length=10, choices=VerificationTask, default=VerificationTask.WAITING
+    )
+    outcome = models.CharField(max_length=16, choices=Outcome, blank=True)
+    explanation = models.TextField(blank=True)
+    measured = models.JSONField(default=dict)
+    after_fix = models.ForeignKey(Fix, on_delete=models.PROTECT, null=True, related_name="+")
+    """The newest fix that the run began after; null: it ran on the unfixed system."""
+    asked_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    asked_at = models.DateTimeField(auto_now_add=True)
+    evaluated_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ("-asked_at",)
+
+    def __str__(self) -> str:
+        return f"Re-verification of {self.finding}"
