@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -81,9 +81,7 @@ def read_env(variables: Mapping[str, str] = os.environ) -> Env:
         database=_database(known),
         redis_url=_redis_url(known),
         secret_key=_secret_key(known),
-        qa_credentials_keys=_fernet_keys(
-            known, "BELAY_QA_CREDENTIALS_KEY", required=True
-        ),
+        qa_credentials_keys=_fernet_keys(known, "BELAY_QA_CREDENTIALS_KEY", required=True),
         production_credentials_keys=_fernet_keys(
             known, "BELAY_PRODUCTION_CREDENTIALS_KEY", required=False
         ),
@@ -92,9 +90,7 @@ def read_env(variables: Mapping[str, str] = os.environ) -> Env:
         debug=_bool(known, "BELAY_DEBUG"),
         embedded=_bool(known, "BELAY_EMBEDDED"),
         log_format=_choice(known, "BELAY_LOG_FORMAT", ("console", "json")),
-        log_level=_choice(
-            known, "BELAY_LOG_LEVEL", ("INFO", "DEBUG", "WARNING", "ERROR")
-        ),
+        log_level=_choice(known, "BELAY_LOG_LEVEL", ("INFO", "DEBUG", "WARNING", "ERROR")),
         db_deadline_s=_seconds(known, "BELAY_DB_DEADLINE_S"),
         qa_range=known.get("BELAY_RANGE", "demo"),
     )
@@ -145,6 +141,8 @@ def _database(known: Mapping[str, str]) -> dict[str, Any]:
             f"DATABASE_URL names {urlsplit(url).scheme!r}: Belay keeps its invariants in "
             "PostgreSQL only; give postgres://user:password@host:5432/name"
         )
+    # libpq's way to name a socket's folder in a URL: postgres://user@%2Fvar%2Frun/name
+    database["HOST"] = unquote(str(database.get("HOST", "")))
     return database
 
 
@@ -173,9 +171,7 @@ def _secret_key(known: Mapping[str, str]) -> str:
         return key
     if bare(known):
         return secrets.token_urlsafe(BARE_SECRET_KEY_LENGTH)
-    raise _missing(
-        "BELAY_SECRET_KEY", "give 50 random characters (`openssl rand -base64 48`)"
-    )
+    raise _missing("BELAY_SECRET_KEY", "give 50 random characters (`openssl rand -base64 48`)")
 
 
 def _fernet_keys(known: Mapping[str, str], name: str, *, required: bool) -> list[str]:
@@ -199,11 +195,7 @@ def _fernet_keys(known: Mapping[str, str], name: str, *, required: bool) -> list
 def _public_url(known: Mapping[str, str]) -> str:
     url = known.get("BELAY_PUBLIC_URL", "").strip() or "http://127.0.0.1:8300"
     parts = urlsplit(url)
-    if (
-        parts.scheme not in {"http", "https"}
-        or not parts.hostname
-        or parts.path.strip("/")
-    ):
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path.strip("/"):
         raise ConfigurationError(
             f"BELAY_PUBLIC_URL is {url!r}: give the address that people open, "
             "such as https://belay.example.com, without a path"
@@ -240,16 +232,12 @@ def _choice(known: Mapping[str, str], name: str, choices: tuple[str, ...]) -> st
     """One of `choices`; the first is the default."""
     value = known.get(name, "").strip() or choices[0]
     if value not in choices:
-        raise ConfigurationError(
-            f"{name} is {value!r}: give one of {', '.join(choices)}"
-        )
+        raise ConfigurationError(f"{name} is {value!r}: give one of {', '.join(choices)}")
     return value
 
 
 def _list(known: Mapping[str, str], name: str, default: str) -> list[str]:
-    return [
-        item.strip() for item in (known.get(name) or default).split(",") if item.strip()
-    ]
+    return [item.strip() for item in (known.get(name) or default).split(",") if item.strip()]
 
 
 def _seconds(known: Mapping[str, str], name: str) -> float | None:
@@ -261,7 +249,5 @@ def _seconds(known: Mapping[str, str], name: str) -> float | None:
     except ValueError:
         seconds = 0.0
     if not 0.5 <= seconds <= 300:
-        raise ConfigurationError(
-            f"{name} is {value!r}: give seconds between 0.5 and 300"
-        )
+        raise ConfigurationError(f"{name} is {value!r}: give seconds between 0.5 and 300")
     return seconds

@@ -71,9 +71,7 @@ def logging_config(*, log_format: str, level: str) -> dict[str, Any]:
                 ],
             }
         },
-        "handlers": {
-            "stderr": {"class": "logging.StreamHandler", "formatter": "structured"}
-        },
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structured"}},
         "root": {"handlers": ["stderr"], "level": level},
         "loggers": {
             # Django's own console handler would write every error twice.

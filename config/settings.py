@@ -88,9 +88,7 @@ TEMPLATES = [
     }
 ]
 AUTH_PASSWORD_VALIDATORS = [
-    {
-        "NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"
-    },
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {
         "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
         "OPTIONS": {"min_length": 12},
@@ -98,9 +96,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": [
-        "rest_framework.authentication.SessionAuthentication"
-    ],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
 }
@@ -177,7 +173,8 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
-STATIC_ROOT = ENV.state_dir / "static"
+# Served from where the files are (static/), without a collecting step before each start.
+STATIC_ROOT = None
 WHITENOISE_USE_FINDERS = True
 
 # -- What the browser may do ---------------------------------------------------------------------
@@ -212,6 +209,4 @@ CSRF_COOKIE_NAME = "belay_csrf"
 
 # -- Logs ----------------------------------------------------------------------------------------
 LOGGING_CONFIG = "logging.config.dictConfig"
-LOGGING = logging_config(
-    log_format=ENV.log_format, level="DEBUG" if DEBUG else ENV.log_level
-)
+LOGGING = logging_config(log_format=ENV.log_format, level="DEBUG" if DEBUG else ENV.log_level)

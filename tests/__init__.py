@@ -1,0 +1,1 @@
+"""Tests of every part; `make test` runs all of them."""

@@ -1,0 +1,1 @@
+"""The embedded stack, its configuration and its supervisor."""
