@@ -1,0 +1,204 @@
+"""What a scenario is: one file with typed, bounded parameters and the belief that it tests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from core.errors import Invalid
+
+if TYPE_CHECKING:
+    from gamedays.choices import ProbeKind
+
+Mark = Literal["bitten", "undo_asked", "undone", "restored", "ended"]
+Value = str | int
+OBSERVE_MIN_S = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parameter:
+    """One thing that the person who books decides, with its bounds."""
+
+    name: str
+    label: str
+    kind: Literal["seconds", "node", "choice"]
+    default: Value = ""
+    minimum: int = 0
+    maximum: int = 0
+    choices: tuple[tuple[str, str], ...] = ()
+    """`(value, label)` for kind `choice`; nodes come from the cluster."""
+    unit: str = ""
+    help: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeFault:
+    """What one node's guard is asked to do; the guard validates it again."""
+
+    kind: Literal["hold", "kill"]
+    component: Literal["kube-apiserver", "etcd"]
+    hold_s: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Window:
+    """From `start` + `grace_s` to `end`, both marks of the run."""
+
+    start: Mark
+    end: Mark
+    grace_s: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expectation:
+    """A part of the hypothesis that can be measured: a share of attempts that must pass."""
+
+    key: str
+    title: str
+    probe_kind: ProbeKind
+    whole_cluster_only: bool = True
+    """Judge only probes without a target node: one node's own server is expected to suffer."""
+    min_passed_share: float
+    window: Window
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComponentState:
+    """One component on one node, as its guard saw it."""
+
+    running: bool
+    healthy: bool | None
+    has_leader: bool | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterState:
+    """What a scenario's own preflight may look at: per node, per component."""
+
+    nodes: Mapping[str, Mapping[str, ComponentState]]
+
+
+@dataclass(frozen=True)
+class Reading:
+    title: str
+    source: str
+
+
+class Scenario:
+    """Base of all scenarios. A subclass fills the class variables and the three methods.
+
+    `version` rises whenever what is done or judged changes: a proof counts for its version only.
+    """
+
+    key: ClassVar[str]
+    version: ClassVar[int]
+    title: ClassVar[str]
+    summary: ClassVar[str]
+    hypothesis: ClassVar[str]
+    finding_example: ClassVar[str]
+    parameters: ClassVar[tuple[Parameter, ...]]
+    reading: ClassVar[tuple[Reading, ...]]
+    recovery_budget_s: ClassVar[int]
+    """From the undo to the proof, before the run counts as stuck and alarms."""
+    judges_pods: ClassVar[bool] = True
+    icon: ClassVar[str] = "bolt"
+
+    def faults(self, parameters: Mapping[str, Value], nodes: Sequence[str]) -> dict[str, NodeFault]:
+        """Which node gets which fault. `nodes` are the control-plane nodes' names."""
+        raise NotImplementedError
+
+    def expectations(self, parameters: Mapping[str, Value]) -> tuple[Expectation, ...]:
+        raise NotImplementedError
+
+    def preflight(self, parameters: Mapping[str, Value], state: ClusterState) -> list[str]:
+        """Reasons not to begin, as sentences for people; empty: go."""
+        raise NotImplementedError
+
+    def clean(self, given: Mapping[str, object], nodes: Sequence[str]) -> dict[str, Value]:
+        """Typed parameters with defaults filled in; `Invalid` lists every wrong one at once."""
+        errors: dict[str, str] = {}
+        known = {parameter.name for parameter in self.parameters}
+        for name in sorted(set(given) - known):
+            errors[name] = f"{self.title} has no parameter {name!r}."
+        values: dict[str, Value] = {}
+        for parameter in self.parameters:
+            try:
+                values[parameter.name] = _clean(parameter, given.get(parameter.name), nodes)
+            except ValueError as error:
+                errors[parameter.name] = str(error)
+        if errors:
+            first = next(iter(errors))
+            code = "unknown_parameter" if set(errors) - known else "parameter_out_of_bounds"
+            raise Invalid(errors[first], code=code, field=first, errors=errors)
+        return values
+
+    def hold_s(self, parameters: Mapping[str, Value]) -> int:
+        return int(parameters["hold_s"])
+
+    def observe_s(self, parameters: Mapping[str, Value]) -> int:
+        return int(parameters["observe_s"])
+
+    def worst_case_s(self, parameters: Mapping[str, Value]) -> int:
+        """Seconds that a booking must leave: hold, recovery budget, watching."""
+        return self.hold_s(parameters) + self.recovery_budget_s + self.observe_s(parameters)
+
+
+MODE = Parameter(
+    name="mode",
+    label="How it goes away",
+    kind="choice",
+    default="hold",
+    choices=(("hold", "Hold: gone until the hold ends"), ("kill", "Kill once: it may come back")),
+    help="Hold moves its manifest away and ends the process at once; kill only ends the process.",
+)
+OBSERVE = Parameter(
+    name="observe_s",
+    label="Watch afterwards",
+    kind="seconds",
+    default=300,
+    minimum=OBSERVE_MIN_S,
+    maximum=1800,
+    unit="seconds",
+    help="Evictions and crash loops come after the control plane is back.",
+)
+
+
+def hold_parameter(*, default: int, maximum: int = 600) -> Parameter:
+    return Parameter(
+        name="hold_s",
+        label="Hold",
+        kind="seconds",
+        default=default,
+        minimum=5,
+        maximum=maximum,
+        unit="seconds",
+        help="How long the fault lasts. After a kill: how long we watch it come back.",
+    )
+
+
+def _clean(parameter: Parameter, given: object, nodes: Sequence[str]) -> Value:
+    if given is None or given == "":
+        given = parameter.default
+    if parameter.kind == "seconds":
+        try:
+            number = int(str(given))
+        except ValueError:
+            raise ValueError(f"{parameter.label}: {given!r} is no number of seconds.") from None
+        if not parameter.minimum <= number <= parameter.maximum:
+            raise ValueError(
+                f"{parameter.label}: {number} s is out of bounds; "
+                f"choose {parameter.minimum} to {parameter.maximum} s."
+            )
+        return number
+    if parameter.kind == "node":
+        if given not in nodes:
+            raise ValueError(
+                f"{parameter.label}: {given!r} is no control-plane node of this cluster; "
+                f"choose one of {', '.join(nodes) or 'none: no node is known'}."
+            )
+        return str(given)
+    values = [value for value, _label in parameter.choices]
+    if given not in values:
+        raise ValueError(f"{parameter.label}: {given!r} is none of {', '.join(values)}.")
+    return str(given)

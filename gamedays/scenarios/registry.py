@@ -1,0 +1,29 @@
+"""All scenarios. To add one: copy a file beside this one and add its line here."""
+
+from __future__ import annotations
+
+from core.errors import NotFound
+from gamedays.scenarios.api_servers_down import ApiServersDown
+from gamedays.scenarios.base import Scenario
+from gamedays.scenarios.etcd_member_down import EtcdMemberDown
+
+_SCENARIOS: tuple[Scenario, ...] = (
+    EtcdMemberDown(),
+    ApiServersDown(),
+)
+_BY_KEY = {scenario.key: scenario for scenario in _SCENARIOS}
+
+
+def all_scenarios() -> tuple[Scenario, ...]:
+    return _SCENARIOS
+
+
+def get_scenario(key: str) -> Scenario:
+    """The scenario of that key; `NotFound` lists the known ones."""
+    try:
+        return _BY_KEY[key]
+    except KeyError:
+        raise NotFound(
+            f"There is no scenario {key!r}. Known are: {', '.join(sorted(_BY_KEY))}.",
+            code="unknown_scenario",
+        ) from None
