@@ -71,7 +71,7 @@ class EtcdMemberDown(Scenario):
             component="etcd",
             hold_s=self.hold_s(parameters),
         )
-        return {cast(str, parameters["node"]): fault}
+        return {cast("str", parameters["node"]): fault}
 
     def expectations(self, parameters: Mapping[str, Value]) -> tuple[Expectation, ...]:
         return (
@@ -106,13 +106,17 @@ class EtcdMemberDown(Scenario):
         bad = sorted(n for n, m in members.items() if m.healthy is not True)
         if bad:
             return [
-                f"etcd is already degraded: {', '.join(bad)} is not healthy. Taking another "
-                "member away could cost the quorum; mend it first."
+                (
+                    f"etcd is already degraded: {', '.join(bad)} is not healthy. Taking another "
+                    "member away could cost the quorum; mend it first."
+                )
             ]
         if len(members) - 1 < len(members) // 2 + 1:
             return [
-                f"{len(members)} etcd member(s): taking one away would lose the quorum. This "
-                "scenario needs at least three."
+                (
+                    f"{len(members)} etcd member(s): taking one away would lose the quorum. This "
+                    "scenario needs at least three."
+                )
             ]
         without = sorted(n for n, m in members.items() if m.has_leader is not True)
         if without:

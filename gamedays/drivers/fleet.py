@@ -1,0 +1,131 @@
+"""All guards of a cluster at once: every call goes out to every node at the same moment.
+
+The rest of the engine speaks of guards only through this module and the protocol's words that
+it hands on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from gamedays.drivers.guard_client import GuardClient, GuardError
+from guard.protocol import (
+    Armed,
+    Component,
+    ComponentStatus,
+    Fault,
+    FaultKind,
+    Hello,
+    ManifestInfo,
+    NodeStatus,
+    OrderReport,
+    Phase,
+    ProcessInfo,
+)
+
+if TYPE_CHECKING:
+    from gamedays.scenarios.base import NodeFault
+
+T = TypeVar("T")
+_CALL_S = 2.0
+_INJECT_S = 6.0
+
+
+@dataclass(frozen=True)
+class Reply(Generic[T]):
+    """One guard's answer, or why there is none; never both."""
+
+    value: T | None
+    error: str = ""
+
+    @property
+    def ok(self) -> bool:
+        return self.value is not None
+
+
+class Fleet:
+    """The guards of one cluster, by node name. Calls are parallel; each has its own deadline."""
+
+    def __init__(self, clients: Mapping[str, GuardClient], *, epoch: int) -> None:
+        self._clients = dict(clients)
+        self._epoch = epoch
+        # Twice as many threads as guards: an undo never waits behind a look that hangs.
+        self._pool = ThreadPoolExecutor(max(2, 4 * len(self._clients)), "guards")
+
+    @property
+    def nodes(self) -> list[str]:
+        return sorted(self._clients)
+
+    def hello(self) -> dict[str, Reply[Hello]]:
+        return self._all(self._clients, lambda node: self._clients[node].hello())
+
+    def arm(self, order_id: str, faults: Mapping[str, NodeFault]) -> dict[str, Reply[Armed]]:
+        """Arm every node in `faults`, after a fresh hello for its session."""
+
+        def arm_one(node: str) -> Armed:
+            client = self._clients[node]
+            client.hello()
+            return client.arm(order_id, _fault(faults[node]), self._epoch)
+
+        return self._all(faults, arm_one)
+
+    def inject(self, order_id: str, nodes: Iterable[str]) -> dict[str, Reply[OrderReport]]:
+        return self._all(
+            nodes, lambda node: self._clients[node].inject(order_id), patience_s=_INJECT_S
+        )
+
+    def renew(self, order_id: str, nodes: Iterable[str]) -> dict[str, Reply[OrderReport]]:
+        return self._all(nodes, lambda node: self._clients[node].renew(order_id))
+
+    def undo(self, order_id: str, nodes: Iterable[str]) -> dict[str, Reply[OrderReport]]:
+        return self._all(nodes, lambda node: self._clients[node].undo(order_id))
+
+    def status(self) -> dict[str, Reply[NodeStatus]]:
+        return self._all(self._clients, lambda node: self._clients[node].status())
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _all(
+        self, nodes: Iterable[str], call: Callable[[str], T], *, patience_s: float = _CALL_S
+    ) -> dict[str, Reply[T]]:
+        calls: dict[str, Future[T]] = {}
+        answers: dict[str, Reply[T]] = {}
+        for node in nodes:
+            if node in self._clients:
+                calls[node] = self._pool.submit(call, node)
+            else:
+                answers[node] = Reply(None, f"there is no guard on {node}")
+        wait(calls.values(), timeout=patience_s + 0.5)
+        for node, future in calls.items():
+            if not future.done():
+                future.cancel()
+                answers[node] = Reply(None, f"the guard on {node} did not answer in time")
+                continue
+            try:
+                answers[node] = Reply(future.result())
+            except GuardError as error:
+                answers[node] = Reply(None, str(error))
+        return answers
+
+
+def _fault(fault: NodeFault) -> Fault:
+    return Fault(
+        kind=FaultKind(fault.kind), component=Component(fault.component), hold_s=fault.hold_s
+    )
+
+
+__all__ = [
+    "Component",
+    "ComponentStatus",
+    "Fleet",
+    "ManifestInfo",
+    "NodeStatus",
+    "OrderReport",
+    "Phase",
+    "ProcessInfo",
+    "Reply",
+]

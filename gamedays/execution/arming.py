@@ -1,0 +1,111 @@
+"""Arming, injecting and seeing the bite: what is said to the guards, and what they must answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from core.errors import DomainError
+from gamedays.drivers.fleet import NodeStatus, OrderReport, Phase, Reply
+from gamedays.scenarios.base import NodeFault
+
+if TYPE_CHECKING:
+    from gamedays.execution.world import Run, World
+
+_BEFORE_BITE = frozenset({Phase.ARMED, Phase.INJECTING, Phase.INJECTED})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bite:
+    bitten: bool
+    sentence: str
+    undone_by_itself: str = ""
+    evidence: dict[str, Any] = field(default_factory=dict)
+
+
+def faults_of(run: Run) -> dict[str, NodeFault]:
+    return {node: NodeFault(**fault) for node, fault in run.recipe["faults"].items()}
+
+
+def arm_and_read_back(run: Run, world: World) -> list[str]:
+    """Arm all targets and read every order back; the reasons why not, or nothing.
+
+    The marker is looked at once more, at the last moment before anything of ours is on a node.
+    """
+    try:
+        world.cluster.require_marker()
+    except DomainError as error:
+        return [error.message]
+    armed = world.guards.arm(run.order_id, faults_of(run))
+    problems = [f"{node}: {reply.error}." for node, reply in armed.items() if not reply.ok]
+    if problems:
+        return problems
+    for node, reply in world.guards.status().items():
+        if node not in armed:
+            continue
+        given = armed[node].value
+        held = reply.value.order if reply.value else None
+        if given is None or held is None:
+            problems.append(f"{node}: the order could not be read back ({reply.error}).")
+        elif (held.order_id, held.phase) != (run.order_id, Phase.ARMED):
+            problems.append(f"{node}: holds order {held.order_id} in phase {held.phase}.")
+        elif not held.order_sha256 == given.stored_sha256 == given.report.order_sha256:
+            problems.append(f"{node}: the order on its disk is not the one that was sent.")
+    return problems
+
+
+def inject(run: Run, world: World) -> list[str]:
+    """Tell every target to inject; the reasons why any of them did not."""
+    replies = world.guards.inject(run.order_id, run.recipe["faults"])
+    return [f"{node}: {reply.error}." for node, reply in replies.items() if not reply.ok]
+
+
+def look_for_bite(run: Run, world: World) -> Bite:
+    """Was every old process seen gone, on every target?"""
+    reports = _reports(run, world.guards.status())
+    dead, alive = [], []
+    for node, report in reports.items():
+        if report is None:
+            alive.append(f"{node} cannot be seen")
+        elif report.phase not in _BEFORE_BITE:
+            return Bite(bitten=False, sentence="", undone_by_itself=_itself(node, report))
+        elif report.bitten:
+            pids = ", ".join(str(process.pid) for process in report.processes_before)
+            dead.append(f"process {pids} on {node} is gone")
+        else:
+            alive.append(f"the process on {node} is still there")
+    if alive or not dead:
+        return Bite(bitten=False, sentence="; ".join(alive) + ".")
+    evidence = {
+        node: {
+            "processes": [[p.pid, p.started_ticks] for p in report.processes_before],
+            "bitten_at": report.bitten_at,
+            "injected_at": report.injected_at,
+        }
+        for node, report in reports.items()
+        if report is not None
+    }
+    return Bite(bitten=True, sentence="; ".join(dead) + ".", evidence=evidence)
+
+
+def undone_by_itself(run: Run, world: World) -> str:
+    """Whether a guard's dead-man switch ended the fault; a sentence, or empty."""
+    for node in run.recipe["faults"]:
+        status = world.watch.node_status(node)
+        report = status.order if status else None
+        if report and report.order_id == run.order_id and report.phase not in _BEFORE_BITE:
+            return _itself(node, report)
+    return ""
+
+
+def _itself(node: str, report: OrderReport) -> str:
+    return f"The guard on {node} undid the fault by itself ({report.undo_reason})."
+
+
+def _reports(run: Run, replies: dict[str, Reply[NodeStatus]]) -> dict[str, OrderReport | None]:
+    reports: dict[str, OrderReport | None] = {}
+    for node in run.recipe["faults"]:
+        reply = replies.get(node)
+        order = reply.value.order if reply and reply.value else None
+        reports[node] = order if order and order.order_id == run.order_id else None
+    return reports

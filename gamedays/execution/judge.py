@@ -1,0 +1,268 @@
+"""The verdict: what was believed, held against what was measured. Never green by default."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from gamedays.choices import Verdict
+from gamedays.execution.world import Judged
+from gamedays.models import Injection, PodRecord, Probe, SampleBlock
+from gamedays.scenarios.registry import get_scenario
+
+if TYPE_CHECKING:
+    from gamedays.scenarios.base import Expectation
+
+COVERAGE = 0.7
+"""Of the seconds of a window that must have a known sample, or the answer is unknown. A sample
+is due every second; slow answers and a busy machine cost some of them."""
+_HELD, _BROKE, _UNKNOWN = "held", "broke", "unknown"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one probe showed in one window."""
+
+    passed: int
+    attempts: int
+    samples: int
+    unknown: int
+    seconds: float
+    covered_s: int
+
+    @property
+    def known(self) -> bool:
+        return self.attempts > 0 and self.covered_s >= COVERAGE * max(1, math.floor(self.seconds))
+
+    def as_data(self) -> dict[str, Any]:
+        return {
+            "passed": self.passed,
+            "attempts": self.attempts,
+            "samples": self.samples,
+            "unknown_samples": self.unknown,
+            "seconds": round(self.seconds, 1),
+            "covered_s": self.covered_s,
+        }
+
+
+def marks_of(injection: Injection, *, ended_at: dt.datetime | None = None) -> dict[str, Any]:
+    return {
+        "bitten": injection.bitten_at,
+        "undo_asked": injection.undo_asked_at,
+        "undone": injection.undone_at,
+        "restored": injection.restored_at,
+        "ended": ended_at or injection.ended_at,
+    }
+
+
+def judge_run(injection: Injection, *, ended_at: dt.datetime) -> Judged:
+    """Judge a run that is restored and was watched to its end."""
+    scenario = get_scenario(injection.scenario_key)
+    marks = marks_of(injection, ended_at=ended_at)
+    probes = list(Probe.objects.filter(cluster=injection.cluster_id, enabled=True))
+    lines = [
+        _judge_probe(injection, expectation, probe, marks)
+        for expectation in scenario.expectations(injection.parameters)
+        for probe in probes
+        if probe.kind == expectation.probe_kind
+        and not (expectation.whole_cluster_only and probe.target)
+    ]
+    if scenario.judges_pods:
+        lines.append(_judge_pods(injection))
+    verdict, reason = _verdict(injection, lines, probes)
+    return Judged(verdict=verdict, reason=reason, lines=lines)
+
+
+def measure(
+    injection: Injection, probe: Probe, *, start: dt.datetime, end: dt.datetime
+) -> Measured:
+    """Count one probe's samples of a window from the stored blocks."""
+    blocks = SampleBlock.objects.filter(
+        injection=injection,
+        probe=probe,
+        started_at__gte=start - dt.timedelta(seconds=20),
+        started_at__lt=end,
+    )
+    return count(((b.started_at, b.samples) for b in blocks), start=start, end=end)
+
+
+def count(
+    blocks: Iterable[tuple[dt.datetime, Sequence[Sequence[Any]]]],
+    *,
+    start: dt.datetime,
+    end: dt.datetime,
+) -> Measured:
+    passed = attempts = samples = unknown = 0
+    seconds_seen = set()
+    for block_start, rows in blocks:
+        for offset_ms, good, tries, _latency, _detail in rows:
+            at = block_start + dt.timedelta(milliseconds=offset_ms)
+            if not start <= at < end:
+                continue
+            samples += 1
+            passed += good
+            attempts += tries
+            if tries:
+                seconds_seen.add(int((at - start).total_seconds()))
+            else:
+                unknown += 1
+    return Measured(
+        passed=passed,
+        attempts=attempts,
+        samples=samples,
+        unknown=unknown,
+        seconds=max(0.0, (end - start).total_seconds()),
+        covered_s=len(seconds_seen),
+    )
+
+
+def measure_window(
+    injection: Injection, probe: Probe, window: Mapping[str, Any], marks: Mapping[str, Any]
+) -> Measured | None:
+    """`window` as in a symptom: `from`, `grace_s`, `to`. None: a mark is missing or it is empty."""
+    start, end = marks.get(window["from"]), marks.get(window["to"])
+    if start is None or end is None:
+        return None
+    start = start + dt.timedelta(seconds=window["grace_s"])
+    if end <= start:
+        return None
+    return measure(injection, probe, start=start, end=end)
+
+
+def result_of(measured: Measured | None, min_passed_share: float) -> str:
+    if measured is None or not measured.known:
+        return _UNKNOWN
+    return _HELD if measured.passed >= min_passed_share * measured.attempts else _BROKE
+
+
+def lost_pods(injection: Injection) -> list[PodRecord]:
+    """Pods that ran before and are gone, or were ready before and are not at the end.
+
+    The target's own mirror pods are expected to go and come back, and do not count.
+    """
+    components = {
+        (node, fault["component"]) for node, fault in injection.recipe.get("faults", {}).items()
+    }
+    own = {f"{component}-{node}" for node, component in components}
+    records = PodRecord.objects.filter(injection=injection, existed_before=True)
+    return [
+        record
+        for record in records
+        if record.name not in own
+        and not (record.namespace == "kube-system" and _replaced_mirror(injection, record))
+        and (record.gone_at is not None or record.ready is False)
+    ]
+
+
+def _replaced_mirror(injection: Injection, record: PodRecord) -> bool:
+    """A mirror pod is the kubelet's picture of a static pod; a new picture of the same name that
+    is ready shows that the static pod itself is there."""
+    return record.gone_at is not None and (
+        PodRecord.objects.filter(
+            injection=injection,
+            namespace=record.namespace,
+            name=record.name,
+            gone_at__isnull=True,
+            ready=True,
+        )
+        .exclude(pk=record.pk)
+        .exists()
+    )
+
+
+def _judge_probe(
+    injection: Injection, expectation: Expectation, probe: Probe, marks: Mapping[str, Any]
+) -> dict[str, Any]:
+    window = {
+        "from": expectation.window.start,
+        "grace_s": expectation.window.grace_s,
+        "to": expectation.window.end,
+    }
+    measured = measure_window(injection, probe, window, marks)
+    result = result_of(measured, expectation.min_passed_share)
+    return {
+        "key": f"{expectation.key}:{probe.key}",
+        "title": expectation.title,
+        "kind": "probe",
+        "probe": probe.key,
+        "probe_title": probe.title,
+        "target": probe.target,
+        "bound": {"min_passed_share": expectation.min_passed_share},
+        "window": window,
+        "measured": measured.as_data() if measured else {},
+        "result": result,
+        "sentence": _sentence(probe.title, measured, expectation.min_passed_share, result),
+    }
+
+
+def _sentence(title: str, measured: Measured | None, bound: float, result: str) -> str:
+    if result == _UNKNOWN or measured is None:
+        if measured is None:
+            return f"“{title}” has no window to judge: the run did not get that far."
+        return (
+            f"“{title}” was seen in only {measured.covered_s} of {measured.seconds:.0f} seconds: "
+            "unknown."
+        )
+    failed = measured.attempts - measured.passed
+    return (
+        f"“{title}”: {failed} of {measured.attempts} failed "
+        f"({measured.passed / measured.attempts:.1%} passed, at least {bound:.0%} were expected)."
+    )
+
+
+def _judge_pods(injection: Injection) -> dict[str, Any]:
+    before = PodRecord.objects.filter(injection=injection, existed_before=True).count()
+    lost = lost_pods(injection)
+    if not before:
+        result, sentence = _UNKNOWN, "The pods could not be listed before the fault: unknown."
+    elif lost:
+        names = ", ".join(f"{p.namespace}/{p.name}" for p in lost[:5])
+        more = f" and {len(lost) - 5} more" if len(lost) > 5 else ""
+        result = _BROKE
+        sentence = f"{len(lost)} of {before} pods were lost or are not ready: {names}{more}."
+    else:
+        result, sentence = _HELD, f"All {before} pods are still the same ones, and ready."
+    return {
+        "key": "pods",
+        "title": "No pod is lost, replaced or left crashing",
+        "kind": "pods",
+        "probe": "",
+        "probe_title": "",
+        "target": "",
+        "bound": {"max_lost": 0},
+        "window": {"from": "bitten", "grace_s": 0, "to": "ended"},
+        "measured": {
+            "before": before,
+            "lost": [
+                {"namespace": p.namespace, "name": p.name, "node": p.node, "reason": p.reason}
+                for p in lost
+            ],
+        },
+        "result": result,
+        "sentence": sentence,
+    }
+
+
+def _verdict(
+    injection: Injection, lines: list[dict[str, Any]], probes: list[Probe]
+) -> tuple[Verdict, str]:
+    if injection.doubt:
+        return Verdict.INCONCLUSIVE, injection.doubt
+    if injection.bitten_at is None:
+        return Verdict.INCONCLUSIVE, "The fault was never seen to bite."
+    broke = [line["sentence"] for line in lines if line["result"] == _BROKE]
+    if broke:
+        return Verdict.BROKE, " ".join(broke)
+    unknown = [line["sentence"] for line in lines if line["result"] == _UNKNOWN]
+    if unknown:
+        return Verdict.INCONCLUSIVE, " ".join(unknown)
+    judged = {line["probe"] for line in lines}
+    if not any(probe.felt_by_users and probe.key in judged for probe in probes):
+        return (
+            Verdict.INCONCLUSIVE,
+            "No probe that a user would feel was looked at, so nothing can be said to have held.",
+        )
+    return Verdict.HELD, "Everything that was believed was measured, and held."

@@ -1,0 +1,135 @@
+"""Before anything is touched: is it the right cluster, is it steady, is there a way back?"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+from core.errors import DomainError
+from gamedays.drivers.fleet import NodeStatus
+from gamedays.scenarios.base import ClusterState, ComponentState
+from gamedays.scenarios.registry import get_scenario
+
+if TYPE_CHECKING:
+    from gamedays.execution.world import Run, World
+
+STEADY_SHARE = 0.9
+"""Of the attempts of each probe that must pass before a fault; one lost packet is no outage."""
+
+
+class NotReadyError(Exception):
+    """The cluster changed between the look and the arming."""
+
+
+def look(run: Run, world: World) -> list[str]:
+    """Every reason to refuse, as sentences that say what to do; empty: go."""
+    try:
+        world.cluster.require_marker()
+    except DomainError as error:
+        return [error.message]
+    scenario = get_scenario(run.scenario_key)
+    if scenario.version != run.scenario_version:
+        return [
+            (f"The scenario is now version {scenario.version}, this was planned with version "
+            f"{run.scenario_version}. Book it again.")
+        ]
+    targets = scenario.faults(run.parameters, world.cluster.control_plane)
+    missing = sorted(set(world.cluster.control_plane) - set(world.guards.nodes))
+    if missing:
+        return [
+            (f"There is no guard on {', '.join(missing)}: nothing would undo the fault there. "
+            "Install it with `manage.py guard install CLUSTER`.")
+        ]
+    problems = _guards(world, set(targets))
+    if problems:
+        return problems
+    replies = world.guards.status()
+    silent = sorted(node for node, reply in replies.items() if reply.value is None)
+    if silent:
+        return [f"The guard on {', '.join(silent)} does not answer."]
+    return scenario.preflight(
+        run.parameters,
+        cluster_state({node: reply.value for node, reply in replies.items() if reply.value}),
+    )
+
+
+def steady(samples: dict[int, tuple[int, int]], world: World) -> list[str]:
+    """`samples`: probe id → (passed, attempts). Reasons why the state is not steady."""
+    if not world.watch.probes:
+        return ["The cluster has no probes, so nothing could be seen. Add some on its page."]
+    problems = []
+    for probe in world.watch.probes:
+        passed, attempts = samples.get(probe.id, (0, 0))
+        if attempts == 0:
+            problems.append(f"“{probe.title}” could not be looked at: unknown is not steady.")
+        elif passed < STEADY_SHARE * attempts:
+            problems.append(
+                f"“{probe.title}” is already failing ({passed} of {attempts} passed). Breaking "
+                "something now would prove nothing; mend it first."
+            )
+    return problems
+
+
+def prepare(run: Run, world: World) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The recipe that undoes it and the fingerprint of the state before."""
+    replies = world.guards.status()
+    before: dict[str, Any] = {}
+    for node, reply in replies.items():
+        if reply.value is None:
+            raise NotReadyError(f"The guard on {node} stopped answering.")
+        before[node] = _fingerprint(reply.value)
+    faults = get_scenario(run.scenario_key).faults(run.parameters, world.cluster.control_plane)
+    recipe = {
+        "order": run.order_id,
+        "faults": {node: dataclasses.asdict(fault) for node, fault in faults.items()},
+    }
+    return recipe, {"nodes": before}
+
+
+def cluster_state(statuses: dict[str, NodeStatus]) -> ClusterState:
+    return ClusterState(
+        nodes={
+            node: {
+                part.component: ComponentState(
+                    running=bool(part.processes),
+                    healthy=part.healthy,
+                    has_leader=part.etcd.has_leader if part.etcd else None,
+                )
+                for part in status.components
+            }
+            for node, status in statuses.items()
+        }
+    )
+
+
+def _guards(world: World, targets: set[str]) -> list[str]:
+    problems = []
+    for node, reply in sorted(world.guards.hello().items()):
+        hello = reply.value
+        if hello is None:
+            problems.append(
+                f"The guard on {node} does not answer: {reply.error}. Without it nothing would "
+                "undo a fault there."
+            )
+        elif hello.stage != "qa" or hello.cluster_uid != str(world.cluster.uid):
+            problems.append(
+                f"The guard on {node} belongs to cluster {hello.cluster_uid} ({hello.stage}), not "
+                "to this one. Install this cluster's guard there."
+            )
+        elif hello.order is not None and node in targets:
+            problems.append(
+                f"The guard on {node} still holds order {hello.order.order_id} "
+                f"({hello.order.phase}). Wait until it is undone."
+            )
+    return problems
+
+
+def _fingerprint(status: NodeStatus) -> dict[str, Any]:
+    return {
+        part.component: {
+            "manifest": dataclasses.asdict(part.manifest) if part.manifest else None,
+            "processes": [[p.pid, p.started_ticks] for p in part.processes],
+            "etcd_member": part.etcd.member_id if part.etcd else None,
+        }
+        for part in status.components
+    }

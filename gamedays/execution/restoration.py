@@ -1,0 +1,157 @@
+"""Restored means proved: bytes, processes, membership, health, and a canary per API server.
+
+An error while looking is *unknown*: such a check has not passed, and nothing is clean until it
+has.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from gamedays.drivers.fleet import ComponentStatus, NodeStatus, Phase, Reply
+
+if TYPE_CHECKING:
+    from gamedays.execution.world import Run, World
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    name: str
+    passed: bool | None
+    """None: could not look."""
+    sentence: str
+
+    def as_data(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+def look(run: Run, world: World) -> list[Check]:
+    """Every check, for every control-plane node; in parallel where it needs the network."""
+    nodes = world.cluster.control_plane
+    with ThreadPoolExecutor(2 * len(nodes) + 2, "restoration") as pool:
+        canaries = {node: pool.submit(world.cluster.canary, node) for node in nodes}
+        ready = pool.submit(world.cluster.readyz, None)
+        statuses = world.guards.status()
+        checks: list[Check] = []
+        for node in nodes:
+            checks += _node_checks(run, node, statuses.get(node))
+            why = canaries[node].result()
+            checks.append(
+                Check(
+                    name=f"canary:{node}",
+                    passed=not why,
+                    sentence=f"A write through the API server on {node} is read back"
+                    + (f" - not yet: {why}." if why else "."),
+                )
+            )
+        why = ready.result()
+        checks.append(
+            Check(
+                name="readyz",
+                passed=not why,
+                sentence="The API's common address is ready"
+                + (f" - not yet: {why}." if why else "."),
+            )
+        )
+    return checks
+
+
+def why_not_undone(replies: dict[str, Any]) -> str:
+    parts = []
+    for node, reply in sorted(replies.items()):
+        if not reply.ok:
+            parts.append(f"{node}: {reply.error}.")
+        elif reply.value.phase is not Phase.UNDONE:
+            parts.append(f"{node}: {reply.value.phase} ({reply.value.detail or 'no detail'}).")
+    return " ".join(parts)
+
+
+def summary(checks: list[Check]) -> str:
+    canaries = sum(check.name.startswith("canary:") for check in checks)
+    manifests = sum(check.name.startswith("manifest:") for check in checks)
+    return (
+        f"{manifests} manifests as before, byte for byte; every component runs and is healthy; "
+        f"the etcd members are the same and have a leader; a canary was written and read through "
+        f"each of the {canaries} API servers."
+    )
+
+
+def _node_checks(run: Run, node: str, reply: Reply[NodeStatus] | None) -> list[Check]:
+    status = reply.value if reply else None
+    if status is None:
+        why = reply.error if reply else "there is no guard"
+        return [
+            Check(name=f"guard:{node}", passed=None, sentence=f"{node} cannot be looked at: {why}.")
+        ]
+    fault = run.recipe.get("faults", {}).get(node)
+    before = run.fingerprint["nodes"][node]
+    checks: list[Check] = []
+    for part in status.components:
+        was = before.get(part.component)
+        if was is None:
+            continue
+        hit = bool(fault) and fault["component"] == part.component and _was_injected(run, status)
+        checks += _component_checks(node, part, was, hit=hit)
+    return checks
+
+
+def _component_checks(
+    node: str, part: ComponentStatus, was: dict[str, Any], *, hit: bool
+) -> list[Check]:
+    name = f"{part.component} on {node}"
+    now_manifest = dataclasses.asdict(part.manifest) if part.manifest else None
+    same = now_manifest == was["manifest"]
+    running = [[p.pid, p.started_ticks] for p in part.processes]
+    checks = [
+        Check(
+            name=f"manifest:{node}:{part.component}",
+            passed=same,
+            sentence=f"The manifest of {name} is " + ("as before." if same else "not as before."),
+        ),
+    ]
+    if hit:
+        fresh = bool(running) and not any(process in was["processes"] for process in running)
+        checks.append(
+            Check(
+                name=f"process:{node}:{part.component}",
+                passed=fresh,
+                sentence=f"{name} " + ("was started anew." if fresh else "does not run yet."),
+            )
+        )
+    else:
+        checks.append(
+            Check(
+                name=f"process:{node}:{part.component}",
+                passed=bool(running),
+                sentence=f"{name} " + ("runs." if running else "does not run."),
+            )
+        )
+    checks.append(
+        Check(
+            name=f"health:{node}:{part.component}",
+            passed=part.healthy,
+            sentence=f"{name} "
+            + ("is healthy." if part.healthy else f"is not healthy yet: {part.detail or '?'}."),
+        )
+    )
+    if was["etcd_member"] is not None:
+        member = part.etcd
+        good = member is not None and member.member_id == was["etcd_member"] and member.has_leader
+        checks.append(
+            Check(
+                name=f"member:{node}",
+                passed=good if member else None,
+                sentence=f"The etcd member on {node} "
+                + ("is the same and knows a leader." if good else "is not back in its cluster."),
+            )
+        )
+    return checks
+
+
+def _was_injected(run: Run, status: NodeStatus) -> bool:
+    """By the guard's journal, not by our rows: they may have missed the effect."""
+    order = status.order
+    return bool(order and order.order_id == run.order_id and order.injected_at)

@@ -1,0 +1,184 @@
+"""The world as the step functions see it. Everything with an effect is behind these protocols,
+so that a simulator can hand in its own clock, guards, cluster and rows and run the real code.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from gamedays.choices import EntryKind, InjectionState, PodSource, Verdict
+    from gamedays.drivers.fleet import NodeStatus, Reply
+    from gamedays.probes.base import ProbeSpec
+    from gamedays.scenarios.base import NodeFault
+    from guard.protocol import Armed, Hello, OrderReport
+
+
+class RowsLostError(Exception):
+    """The database did not answer in time, or lost the connection: what it holds is unknown."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """An injection's row, as read just now."""
+
+    id: uuid.UUID
+    state: InjectionState
+    scenario_key: str
+    scenario_version: int
+    parameters: Mapping[str, Any]
+    due_at: dt.datetime
+    recipe: Mapping[str, Any]
+    fingerprint: Mapping[str, Any]
+    doubt: str
+    reason: str
+    marks: Mapping[str, dt.datetime]
+    """Times of `armed`, `injecting`, `bitten`, `undo_asked`, `undone`, `restored`."""
+    abort_requested_at: dt.datetime | None
+    abort_requested_by: str
+    fence: int
+
+    @property
+    def order_id(self) -> str:
+        return str(self.id)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    probe_id: int
+    at: dt.datetime
+    passed: int
+    attempts: int
+    latency_ms: float | None
+    detail: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PodSighting:
+    """One pod as somebody saw it. Guards know UIDs and nodes only."""
+
+    uid: str
+    node: str
+    namespace: str = ""
+    name: str = ""
+    phase: str = ""
+    ready: bool | None = None
+    restarts: int | None = None
+    reason: str = ""
+    mirror_uid: str = ""
+    """For a mirror pod: the static pod's own UID, which the node's cgroups carry."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PodCensus:
+    """All pods that one look saw. `complete` is False when a node could not be looked at."""
+
+    at: dt.datetime
+    source: PodSource
+    pods: tuple[PodSighting, ...]
+    unseen_nodes: tuple[str, ...] = ()
+
+
+class Clock(Protocol):
+    def monotonic(self) -> float:
+        """Seconds; only differences mean anything."""
+
+    def now(self) -> dt.datetime:
+        """Wall time, for people and for marks on the timeline."""
+
+
+class Rows(Protocol):
+    """The database. Every method raises `RowsLostError` when it does not answer within 5 s."""
+
+    def read(self, injection_id: uuid.UUID, fence: int) -> Run | None:
+        """The row, or None when `fence` is no longer the newest: somebody took over."""
+
+    def renew(self, injection_id: uuid.UUID, fence: int) -> bool:
+        """Count the lease up; False when the fence is stale."""
+
+    def move(
+        self,
+        run: Run,
+        to: InjectionState,
+        *,
+        text: str,
+        kind: EntryKind | None = None,
+        data: Mapping[str, Any] | None = None,
+        **changes: Any,
+    ) -> Run | None:
+        """Compare-and-set on state and fence, with its timeline entry; None when it lost."""
+
+    def write_entry(
+        self, run: Run, *, kind: EntryKind, text: str, data: Mapping[str, Any] | None = None
+    ) -> None: ...
+
+    def write_samples(self, run: Run, samples: Iterable[Sample]) -> None: ...
+
+    def write_census(self, run: Run, census: PodCensus) -> None: ...
+
+    def close(self, run: Run) -> Run | None:
+        """Judge, draft findings, evaluate re-verifications, release the slot: one transaction."""
+
+    def give_up(self, injection_id: uuid.UUID, fence: int) -> None:
+        """Say that this conductor stops; a watchdog may take over at once."""
+
+
+class Guards(Protocol):
+    @property
+    def nodes(self) -> list[str]: ...
+    def hello(self) -> dict[str, Reply[Hello]]: ...
+    def arm(self, order_id: str, faults: Mapping[str, NodeFault]) -> dict[str, Reply[Armed]]: ...
+    def inject(self, order_id: str, nodes: Iterable[str]) -> dict[str, Reply[OrderReport]]: ...
+    def renew(self, order_id: str, nodes: Iterable[str]) -> dict[str, Reply[OrderReport]]: ...
+    def undo(self, order_id: str, nodes: Iterable[str]) -> dict[str, Reply[OrderReport]]: ...
+    def status(self) -> dict[str, Reply[NodeStatus]]: ...
+
+
+class ClusterPort(Protocol):
+    """The cluster's API, as far as the engine needs it."""
+
+    uid: uuid.UUID
+    control_plane: list[str]
+
+    def require_marker(self) -> None:
+        """`ClusterRefused` or `ClusterUnreachable` unless it is the marked QA cluster."""
+
+    def canary(self, node: str) -> str:
+        """Write and read through that node's own API server; empty when it worked, else why."""
+
+    def readyz(self, node: str | None) -> str:
+        """`/readyz` of one API server (None: the common address); empty when ready, else why."""
+
+
+class Watch(Protocol):
+    """Samples probes and pods beside the conductor, until stopped."""
+
+    @property
+    def probes(self) -> tuple[ProbeSpec, ...]: ...
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+    def drain_samples(self) -> list[Sample]: ...
+    def drain_census(self) -> PodCensus | None: ...
+    def node_status(self, node: str) -> NodeStatus | None: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    clock: Clock
+    rows: Rows
+    guards: Guards
+    cluster: ClusterPort
+    watch: Watch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """What a run was worth, with the figures."""
+
+    verdict: Verdict
+    reason: str
+    lines: list[dict[str, Any]] = field(default_factory=list)

@@ -1,0 +1,311 @@
+"""The one write path for what happened: states, timeline, samples, pods, and the end of a run.
+
+Every change of an injection is one transaction that first proves the fence and then names the
+state that it leaves. Losing either changes nothing.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
+
+from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
+from django.db.models import F
+from django.utils import timezone
+
+from core.operations.slots import release_slot
+from gamedays.choices import ALLOWED, FINAL, EntryKind, GamedayState, InjectionState, PodSource
+from gamedays.execution.judge import judge_run
+from gamedays.execution.world import PodCensus, PodSighting, RowsLostError, Run, Sample
+from gamedays.models import Gameday, Injection, Lease, PodRecord, SampleBlock, TimelineEntry
+from gamedays.operations.outcomes import record_outcomes
+
+if TYPE_CHECKING:
+    import uuid
+
+P = ParamSpec("P")
+R = TypeVar("R")
+BLOCK_S = 10
+_MARKS = ("armed", "injecting", "bitten", "undo_asked", "undone", "restored")
+
+
+def _deadline(method: Callable[P, R]) -> Callable[P, R]:
+    """Any sign that the connection is gone becomes `RowsLostError`, and the connection is dropped:
+    whether the last statement was committed is then unknown until the row is read again."""
+
+    @wraps(method)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return method(*args, **kwargs)
+        except (OperationalError, InterfaceError) as error:
+            _drop_connection()
+            raise RowsLostError(str(error)) from error
+        except DatabaseError as error:
+            if connection.connection is not None and not connection.connection.closed:
+                raise
+            _drop_connection()
+            raise RowsLostError(str(error)) from error
+
+    return call
+
+
+def _drop_connection() -> None:
+    try:
+        connection.close()
+    except DatabaseError:
+        connection.connection = None
+
+
+class Journal:
+    """`Rows` of the step functions, on PostgreSQL."""
+
+    def __init__(self) -> None:
+        self._blocks: dict[tuple[int, dt.datetime], list[list[Any]]] = defaultdict(list)
+
+    @_deadline
+    def read(self, injection_id: uuid.UUID, fence: int) -> Run | None:
+        row = (
+            Injection.objects.select_related("lease", "abort_requested_by")
+            .filter(pk=injection_id, lease__fence=fence)
+            .first()
+        )
+        return _as_run(row, fence) if row else None
+
+    @_deadline
+    def renew(self, injection_id: uuid.UUID, fence: int) -> bool:
+        return _prove_fence(injection_id, fence)
+
+    @_deadline
+    def move(
+        self,
+        run: Run,
+        to: InjectionState,
+        *,
+        text: str,
+        kind: EntryKind | None = None,
+        data: Mapping[str, Any] | None = None,
+        **changes: Any,
+    ) -> Run | None:
+        if to not in ALLOWED[run.state]:
+            raise ValueError(f"an injection never goes from {run.state} to {to}")
+        with transaction.atomic():
+            if not _prove_fence(run.id, run.fence):
+                return None
+            rows = Injection.objects.filter(pk=run.id, state=run.state).update(state=to, **changes)
+            if rows != 1:
+                transaction.set_rollback(True)
+                return None
+            _entry(run.id, kind or EntryKind.STATE, text, {**(data or {}), "state": to})
+            if to in FINAL:
+                _end(run.id)
+        return self.read(run.id, run.fence)
+
+    @_deadline
+    def write_entry(
+        self, run: Run, *, kind: EntryKind, text: str, data: Mapping[str, Any] | None = None
+    ) -> None:
+        _entry(run.id, kind, text, data or {})
+
+    @_deadline
+    def write_samples(self, run: Run, samples: Iterable[Sample]) -> None:
+        touched = set()
+        for sample in samples:
+            second = sample.at.replace(microsecond=0)
+            start = second - dt.timedelta(seconds=second.second % BLOCK_S)
+            offset_ms = round((sample.at - start).total_seconds() * 1000)
+            latency = None if sample.latency_ms is None else round(sample.latency_ms, 1)
+            self._blocks[sample.probe_id, start].append(
+                [offset_ms, sample.passed, sample.attempts, latency, sample.detail]
+            )
+            touched.add((sample.probe_id, start))
+        if not touched:
+            return
+        SampleBlock.objects.bulk_create(
+            [
+                SampleBlock(
+                    injection_id=run.id,
+                    probe_id=probe_id,
+                    fence=run.fence,
+                    started_at=start,
+                    samples=sorted(self._blocks[probe_id, start], key=lambda s: s[0]),
+                )
+                for probe_id, start in sorted(touched)
+            ],
+            update_conflicts=True,
+            unique_fields=["injection", "probe", "started_at", "fence"],
+            update_fields=["samples"],
+        )
+        self._forget_old_blocks()
+
+    @_deadline
+    def write_census(self, run: Run, census: PodCensus) -> None:
+        before = run.state in (InjectionState.PLANNED, InjectionState.PREFLIGHT)
+        with transaction.atomic():
+            known = {record.uid: record for record in PodRecord.objects.filter(injection=run.id)}
+            changed = merge_census(run.id, known, census, before=before)
+            if changed:
+                PodRecord.objects.bulk_create(
+                    changed,
+                    update_conflicts=True,
+                    unique_fields=["injection", "uid"],
+                    update_fields=[
+                        "namespace",
+                        "name",
+                        "node",
+                        "phase",
+                        "ready",
+                        "restarts",
+                        "restarts_before",
+                        "source",
+                        "last_seen_at",
+                        "gone_at",
+                        "reason",
+                        "existed_before",
+                    ],
+                )
+
+    @_deadline
+    def close(self, run: Run) -> Run | None:
+        with transaction.atomic():
+            if not _prove_fence(run.id, run.fence):
+                return None
+            injection = Injection.objects.select_for_update().get(pk=run.id)
+            if injection.state != InjectionState.OBSERVING:
+                return None
+            now = timezone.now()
+            judged = judge_run(injection, ended_at=now)
+            injection.verdict = judged.verdict
+            injection.reason = judged.reason
+            injection.judgement = judged.lines
+            injection.state = InjectionState.CLEAN
+            injection.ended_at = now
+            injection.save(update_fields=["verdict", "reason", "judgement", "state", "ended_at"])
+            _entry(
+                run.id,
+                EntryKind.STATE,
+                f"{judged.verdict.label}. {judged.reason}",
+                {"state": InjectionState.CLEAN, "verdict": judged.verdict},
+            )
+            record_outcomes(injection)
+            _end(run.id)
+        return self.read(run.id, run.fence)
+
+    @_deadline
+    def give_up(self, injection_id: uuid.UUID, fence: int) -> None:
+        Lease.objects.filter(injection_id=injection_id, fence=fence).update(given_up=True)
+
+    def _forget_old_blocks(self) -> None:
+        newest = max(start for _probe, start in self._blocks)
+        horizon = newest - dt.timedelta(seconds=6 * BLOCK_S)
+        for key in [key for key in self._blocks if key[1] < horizon]:
+            del self._blocks[key]
+
+
+def merge_census(
+    injection_id: uuid.UUID,
+    known: dict[str, PodRecord],
+    census: PodCensus,
+    *,
+    before: bool,
+) -> list[PodRecord]:
+    """The records that one look changes. A pod counts as gone only where somebody could look."""
+    by_mirror = {s.mirror_uid: s for s in census.pods if s.mirror_uid}
+    changed = []
+    seen = set()
+    for sighting in census.pods:
+        uid = sighting.uid
+        record = known.get(uid)
+        if record is None and census.source is PodSource.GUARD:
+            continue  # cgroups know names of neither pods nor mirrors: they confirm, never add
+        seen.add(uid)
+        if record is None:
+            record = PodRecord(
+                injection_id=injection_id, uid=uid, first_seen_at=census.at, existed_before=before
+            )
+        elif not _differs(record, sighting, census) and not before:
+            continue
+        _apply(record, sighting, census, before=before)
+        known[uid] = record
+        changed.append(record)
+    for uid, record in known.items():
+        lost = uid not in seen and record.gone_at is None
+        if lost and census.source is PodSource.API and uid not in by_mirror:
+            record.gone_at = census.at
+            record.source = census.source
+            changed.append(record)
+    return changed
+
+
+def _differs(record: PodRecord, sighting: PodSighting, census: PodCensus) -> bool:
+    if census.source is PodSource.GUARD:
+        return record.gone_at is not None
+    return record.gone_at is not None or (
+        record.phase,
+        record.ready,
+        record.restarts,
+        record.reason,
+    ) != (sighting.phase, sighting.ready, sighting.restarts, sighting.reason)
+
+
+def _apply(record: PodRecord, sighting: PodSighting, census: PodCensus, *, before: bool) -> None:
+    record.last_seen_at = census.at
+    record.source = census.source
+    record.node = sighting.node or record.node
+    if census.source is PodSource.GUARD:
+        return
+    record.gone_at = None
+    record.namespace, record.name = sighting.namespace, sighting.name
+    record.phase, record.ready = sighting.phase, sighting.ready
+    record.restarts, record.reason = sighting.restarts, sighting.reason[:120]
+    if before or record.restarts_before is None:
+        record.restarts_before = sighting.restarts
+
+
+def _prove_fence(injection_id: uuid.UUID, fence: int) -> bool:
+    """Raise the counter that watchers look at; the row lock holds the fence until the commit."""
+    rows = Lease.objects.filter(injection_id=injection_id, fence=fence).update(
+        renewals=F("renewals") + 1, given_up=False
+    )
+    return rows == 1
+
+
+def _entry(
+    injection_id: uuid.UUID, kind: EntryKind, text: str, data: Mapping[str, Any]
+) -> TimelineEntry:
+    return TimelineEntry.objects.create(
+        injection_id=injection_id, at=timezone.now(), kind=kind, text=text, data=dict(data)
+    )
+
+
+def _end(injection_id: uuid.UUID) -> None:
+    """Release the slot; the gameday is done when its whole agenda is."""
+    release_slot(holder=injection_id)
+    gameday = Gameday.objects.select_for_update().get(agenda__injections=injection_id)
+    waiting = gameday.agenda.exclude(injections__state__in=[InjectionState.CLEAN, *FINAL])
+    if gameday.state == GamedayState.RUNNING and not waiting.exists():
+        gameday.state = GamedayState.DONE
+        gameday.ended_at = timezone.now()
+        gameday.save(update_fields=["state", "ended_at"])
+
+
+def _as_run(row: Injection, fence: int) -> Run:
+    marks = {name: getattr(row, f"{name}_at") for name in _MARKS}
+    return Run(
+        id=row.id,
+        state=InjectionState(row.state),
+        scenario_key=row.scenario_key,
+        scenario_version=row.scenario_version,
+        parameters=cast("dict[str, Any]", row.parameters),
+        due_at=row.due_at,
+        recipe=cast("dict[str, Any]", row.recipe),
+        fingerprint=cast("dict[str, Any]", row.fingerprint),
+        doubt=row.doubt,
+        reason=row.reason,
+        marks={name: at for name, at in marks.items() if at is not None},
+        abort_requested_at=row.abort_requested_at,
+        abort_requested_by=str(row.abort_requested_by or ""),
+        fence=fence,
+    )

@@ -1,0 +1,139 @@
+"""What a judged run leads to: drafted findings, and the answer to a re-verification."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.utils import timezone
+
+from gamedays.choices import (
+    FindingStatus,
+    Outcome,
+    Severity,
+    Verdict,
+    VerificationTask,
+)
+from gamedays.execution.judge import lost_pods, marks_of, measure_window, result_of
+from gamedays.models import Finding, Fix, Injection, Probe, Verification
+from gamedays.scenarios.registry import get_scenario
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_BY_RESULT = {
+    "held": Outcome.DOES_NOT_RECUR,
+    "broke": Outcome.RECURS,
+    "unknown": Outcome.INCONCLUSIVE,
+}
+
+
+def record_outcomes(injection: Injection) -> None:
+    """Called once, in the transaction that makes the run clean."""
+    verification = (
+        Verification.objects.filter(gameday=injection.agenda_item.gameday_id)
+        .select_related("finding")
+        .first()
+    )
+    if verification is not None:
+        _evaluate(verification, injection)
+    if injection.verdict == Verdict.BROKE:
+        known = verification.finding.symptom if verification else None
+        _draft_findings(injection, skip=known)
+
+
+def symptom_of(line: Mapping[str, Any]) -> dict[str, Any]:
+    """The predicate of one broken expectation, with what this run measured."""
+    keys = ("kind", "key", "probe", "probe_title", "target", "window", "measured")
+    symptom = {key: line[key] for key in keys}
+    return symptom | dict(line["bound"])
+
+
+def _draft_findings(injection: Injection, *, skip: Mapping[str, Any] | None) -> None:
+    scenario = get_scenario(injection.scenario_key)
+    for line in injection.judgement:
+        if line["result"] != "broke":
+            continue
+        if skip is not None and line["key"] == skip["key"]:
+            continue  # it is the very symptom that was looked for: the old finding has it
+        Finding.objects.create(
+            cluster=injection.cluster,
+            injection=injection,
+            title=f"{scenario.title}: {line['title'][0].lower()}{line['title'][1:]} - they did not"
+            if line["kind"] == "probe"
+            else f"{scenario.title}: pods were lost or left not ready",
+            believed=scenario.hypothesis,
+            happened=line["sentence"],
+            severity=Severity.HIGH if line["kind"] == "pods" else Severity.MEDIUM,
+            scenario_key=injection.scenario_key,
+            scenario_version=injection.scenario_version,
+            parameters=injection.parameters,
+            symptom=symptom_of(line),
+        )
+
+
+def _evaluate(verification: Verification, injection: Injection) -> None:
+    finding = verification.finding
+    outcome, explanation, measured = _look_for_symptom(finding, injection)
+    fix = (
+        Fix.objects.filter(finding=finding, fixed_since__lte=injection.injecting_at).first()
+        if injection.injecting_at
+        else None
+    )
+    verification.injection = injection
+    verification.task = VerificationTask.EVALUATED
+    verification.outcome = outcome
+    verification.measured = measured
+    verification.after_fix = fix
+    verification.evaluated_at = timezone.now()
+    verification.explanation = explanation
+    if outcome == Outcome.DOES_NOT_RECUR and fix is None:
+        verification.explanation += (
+            " But no fix was recorded before this run, so it proves nothing about one: record "
+            "the fix with the time since when it is in place, and re-verify."
+        )
+    verification.save()
+    if outcome == Outcome.DOES_NOT_RECUR and fix is not None:
+        finding.status = FindingStatus.VERIFIED_FIXED
+        finding.proof = verification
+        finding.version += 1
+        finding.save(update_fields=["status", "proof", "version", "updated_at"])
+    elif outcome == Outcome.RECURS and finding.status == FindingStatus.FIX_READY:
+        finding.status = FindingStatus.FIX_IN_PROGRESS
+        finding.version += 1
+        finding.save(update_fields=["status", "version", "updated_at"])
+
+
+def _look_for_symptom(
+    finding: Finding, injection: Injection
+) -> tuple[Outcome, str, dict[str, Any]]:
+    if injection.bitten_at is None:
+        return Outcome.INVALID, "The fault was not seen to bite, so the run says nothing.", {}
+    if injection.doubt:
+        return Outcome.INCONCLUSIVE, injection.doubt, {}
+    symptom = finding.symptom
+    if symptom["kind"] == "pods":
+        lost = [f"{p.namespace}/{p.name}" for p in lost_pods(injection)]
+        if lost:
+            return (
+                Outcome.RECURS,
+                f"Lost or not ready again: {', '.join(lost[:8])}.",
+                {"lost": lost},
+            )
+        return Outcome.DOES_NOT_RECUR, "No pod was lost, and all are ready.", {"lost": []}
+    probe = Probe.objects.filter(cluster=injection.cluster_id, key=symptom["probe"]).first()
+    if probe is None:
+        return Outcome.INVALID, f"The probe {symptom['probe']!r} is not there any more.", {}
+    measured = measure_window(injection, probe, symptom["window"], marks_of(injection))
+    result = result_of(measured, symptom["min_passed_share"])
+    if measured is None or result == "unknown":
+        return (
+            Outcome.INVALID,
+            "The samples of the window are not complete.",
+            (measured.as_data() if measured else {}),
+        )
+    failed = measured.attempts - measured.passed
+    explanation = (
+        f"“{probe.title}”: {failed} of {measured.attempts} failed in the symptom's window; at "
+        f"least {symptom['min_passed_share']:.0%} have to pass."
+    )
+    return _BY_RESULT[result], explanation, measured.as_data()
