@@ -73,7 +73,11 @@ class UndoReason(StrEnum):
     DEADLINE = "deadline"
     BOOT = "boot"
     LOCAL = "local"
-    """`guard undo-all` was run on the node."""
+    """`guard undo-all` was run on the node, or the guard was told to stop."""
+    REVERTED = "reverted"
+    """Somebody else put back what the fault had taken."""
+    CRASH = "crash"
+    """The guard could not finish what it began: restarted in mid-inject, or a step failed."""
 
 
 class Code(StrEnum):
@@ -260,7 +264,8 @@ class MalformedError(ValueError):
 
 def to_json(message: object) -> Json:
     """The JSON object of a message (enums become their words)."""
-    assert dataclasses.is_dataclass(message) and not isinstance(message, type)
+    assert dataclasses.is_dataclass(message)
+    assert not isinstance(message, type)
     return dataclasses.asdict(message)
 
 
@@ -286,7 +291,7 @@ def from_json(kind: type[_T], data: object, *, where: str = "", strict: bool = T
     return kind(**values)
 
 
-def _value(hint: Any, value: object, path: str, strict: bool) -> Any:
+def _value(hint: Any, value: object, path: str, strict: bool) -> Any:  # noqa: PLR0911
     origin = typing.get_origin(hint)
     if origin in (types.UnionType, typing.Union):
         if value is None:
@@ -302,7 +307,7 @@ def _value(hint: Any, value: object, path: str, strict: bool) -> Any:
         return from_json(typing.cast("type[Any]", hint), value, where=path, strict=strict)
     if isinstance(hint, type) and issubclass(hint, StrEnum):
         try:
-            return hint(typing.cast(str, value))
+            return hint(typing.cast("str", value))
         except ValueError:
             words = ", ".join(hint)
             raise MalformedError(f"{path}: {value!r} is none of {words}") from None

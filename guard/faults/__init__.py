@@ -1,0 +1,15 @@
+"""The faults a guard knows: one file per kind and one line here."""
+
+from __future__ import annotations
+
+from guard.faults.base import FaultDriver, Step
+from guard.faults.hold import Hold
+from guard.faults.kill import Kill
+from guard.protocol import FaultKind
+
+DRIVERS: dict[FaultKind, FaultDriver] = {
+    FaultKind.HOLD: Hold(),
+    FaultKind.KILL: Kill(),
+}
+
+__all__ = ["DRIVERS", "FaultDriver", "Step"]

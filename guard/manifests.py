@@ -1,0 +1,156 @@
+"""Static-pod manifests: looked at, moved into the stash, moved back. Never edited.
+
+The kubelet runs every file in the manifests directory whose name does not begin with a dot, so
+copies lie in the stash beside it. Both are on one mount: a rename moves the very same file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import stat
+from pathlib import Path
+
+from guard.disk import sync_directory, write_file
+from guard.protocol import ORDER_ID, Component, ManifestInfo
+from guard.world import FoundManifest
+
+MAX_MANIFEST_BYTES = 1024 * 1024
+
+
+class Manifests:
+    """The manifests directory and the stash of one node."""
+
+    def __init__(self, directory: Path, stash: Path) -> None:
+        self._directory = directory
+        self._stash = stash
+
+    def look(self, component: Component) -> FoundManifest | None:
+        return self._look(self._file(component))
+
+    def read_text(self, component: Component) -> str | None:
+        """The text of the manifest for reading addresses from it; None when there is none."""
+        try:
+            return self._file(component).read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return None
+
+    def stash_copy(self, order_id: str, component: Component, expect: ManifestInfo) -> None:
+        source = self._file(component)
+        folder = self._folder(order_id)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._stash.chmod(0o700)
+        copy = folder / f"{component}.yaml.copy"
+        write_file(copy, source.read_bytes())
+        found = source.stat()
+        os.chown(copy, found.st_uid, found.st_gid)
+        copy.chmod(stat.S_IMODE(found.st_mode))
+        os.utime(copy, ns=(found.st_atime_ns, found.st_mtime_ns))
+        for directory in (folder, self._stash, self._stash.parent):
+            sync_directory(directory)
+        stored = self._look(copy)
+        if stored is None or not _same(stored.info, expect):
+            raise OSError(f"{copy} is not the manifest that was armed; was it being edited?")
+
+    def take(self, order_id: str, component: Component, expect: ManifestInfo) -> None:
+        source, away = self._file(component), self._folder(order_id) / f"{component}.yaml"
+        found = self._look(source)
+        if found is None or not _same(found.info, expect):
+            raise OSError(f"{source} is not the file that was armed any more")
+        source.rename(away)
+
+    def place(self, order_id: str, component: Component, expect: ManifestInfo) -> None:
+        folder, target = self._folder(order_id), self._file(component)
+        away, copy = folder / f"{component}.yaml", folder / f"{component}.yaml.copy"
+        source = away if self._is(away, expect) else copy
+        if not self._is(source, expect):
+            raise OSError(
+                f"neither {away} nor {copy} is the manifest with SHA-256 {expect.sha256};"
+                " put it back by hand"
+            )
+        _move_without_clobbering(source, target)
+        sync_directory(self._directory)
+        if not self._is(target, expect):
+            raise OSError(f"{target} is not as it was before: owner, mode or bytes differ")
+        away.unlink(missing_ok=True)
+
+    def drop_stash(self, order_id: str) -> None:
+        folder = self._folder(order_id)
+        if folder.exists():
+            shutil.rmtree(folder)
+            sync_directory(self._stash)
+
+    def stashed_orders(self) -> list[str]:
+        try:
+            return sorted(e.name for e in self._stash.iterdir() if ORDER_ID.match(e.name))
+        except FileNotFoundError:
+            return []
+
+    def adopt_stash(self, order_id: str) -> list[str]:
+        put_back = []
+        for away in sorted(self._folder(order_id).glob("*.yaml")):
+            target = self._directory / away.name
+            if not os.path.lexists(target):
+                _move_without_clobbering(away, target)
+                sync_directory(self._directory)
+                put_back.append(str(target))
+        return put_back
+
+    def _file(self, component: Component) -> Path:
+        return self._directory / f"{component}.yaml"
+
+    def _folder(self, order_id: str) -> Path:
+        if not ORDER_ID.match(order_id):
+            raise ValueError(f"{order_id!r} is no order id")
+        return self._stash / order_id
+
+    def _is(self, path: Path, expect: ManifestInfo) -> bool:
+        found = self._look(path)
+        return found is not None and _same(found.info, expect)
+
+    def _look(self, path: Path) -> FoundManifest | None:
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except FileNotFoundError:
+            return None
+        with os.fdopen(descriptor, "rb") as file:
+            found = os.fstat(descriptor)
+            if not stat.S_ISREG(found.st_mode):
+                raise OSError(f"{path} is not a regular file")
+            if found.st_size > MAX_MANIFEST_BYTES:
+                raise OSError(f"{path} has {found.st_size} bytes; more than any manifest")
+            info = ManifestInfo(
+                path=str(path),
+                sha256=hashlib.sha256(file.read()).hexdigest(),
+                mode=stat.S_IMODE(found.st_mode),
+                uid=found.st_uid,
+                gid=found.st_gid,
+            )
+            return FoundManifest(info=info, mtime_ns=found.st_mtime_ns)
+
+
+def _same(one: ManifestInfo, other: ManifestInfo) -> bool:
+    """The same file content, owner and mode, wherever it lies."""
+    return (one.sha256, one.mode, one.uid, one.gid) == (
+        other.sha256,
+        other.mode,
+        other.uid,
+        other.gid,
+    )
+
+
+def _move_without_clobbering(source: Path, target: Path) -> None:
+    """Give the file its name back only if nobody else took it; FileExistsError otherwise.
+
+    `rename` would silently replace a file that a person put there; `link` does not.
+    """
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except FileExistsError:
+        raise
+    except OSError:
+        # A file system without hard links: the small window is all that is left to us.
+        if os.path.lexists(target):
+            raise FileExistsError(f"{target} exists") from None
+        source.rename(target)
