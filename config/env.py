@@ -109,7 +109,7 @@ def read_stack_env(directory: Path) -> dict[str, str]:
             "or set DATABASE_URL"
         ) from error
     pairs = (line.split("=", 1) for line in text.splitlines() if "=" in line)
-    return {name: value for name, value in pairs}
+    return dict(pairs)
 
 
 def bare(variables: Mapping[str, str] = os.environ) -> bool:

@@ -20,7 +20,7 @@ for _name in [name for name in os.environ if name.startswith("BELAY_") and name 
     if not _name.startswith(("BELAY_TEST", "BELAY_CACHE", "BELAY_RANGES")):
         del os.environ[_name]
 
-TEST_DIR = Path("/tmp") / f"belay-test-{os.getpid()}"  # noqa: S108  short: it holds sockets
+TEST_DIR = Path("/tmp") / f"belay-test-{os.getpid()}"
 POSTGRES = Postgres(
     binaries=TEST_DIR / "binaries",
     data=TEST_DIR / "postgres",

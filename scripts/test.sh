@@ -1,0 +1,48 @@
+#!/bin/sh
+# All that CI runs. The practice range is built and raised in the background while the linters and
+# the unit tests run; one pytest run covers everything and prints the last line.
+set -eu
+cd "$(dirname "$0")/.."
+. scripts/lib.sh
+
+scripts/venv.sh dev
+[ "${BELAY_SKIP_PACKAGES:-0}" = 1 ] || need_packages chromium fonts-dejavu-core
+rm -rf build/screens build/junit.xml
+mkdir -p build/screens
+
+own_range=""
+raiser=""
+tear_down() {
+    status=$?
+    trap - EXIT INT TERM HUP
+    if [ -n "$raiser" ] && kill -0 "$raiser" 2>/dev/null; then
+        kill -TERM "$raiser" 2>/dev/null || true
+        wait "$raiser" 2>/dev/null || true
+    fi
+    if [ -n "$own_range" ]; then
+        .venv/bin/python -m practice down --name "$own_range" >build/range-down.log 2>&1 ||
+            { cat build/range-down.log >&2 && status=1; }
+    fi
+    exit "$status"
+}
+trap tear_down EXIT
+trap 'exit 130' INT TERM HUP
+
+if [ -z "${BELAY_TEST_RANGE:-}" ]; then
+    own_range="t$(($$ % 100000))"
+    export BELAY_TEST_RANGE="$own_range"
+    export BELAY_TEST_RANGE_RESULT="$PWD/build/range.result"
+    rm -f "$BELAY_TEST_RANGE_RESULT"
+    # shellcheck disable=SC2016  # expanded by the inner shell
+    setsid sh -c '.venv/bin/python -m practice up --name "$1" --crash-loop-max 10s \
+        >build/range.log 2>&1 </dev/null; echo $? >"$2.new"; mv "$2.new" "$2"' \
+        range "$own_range" "$BELAY_TEST_RANGE_RESULT" &
+    raiser=$!
+fi
+
+lint=0
+scripts/lint.sh || lint=1
+tests=0
+BELAY_TEST_ALL=1 .venv/bin/python -m pytest --junit-xml=build/junit.xml "$@" || tests=$?
+[ "$lint" = 0 ] || say "lint failed; see above" >&2
+[ "$lint" = 0 ] && [ "$tests" = 0 ]

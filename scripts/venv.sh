@@ -1,0 +1,38 @@
+#!/bin/sh
+# Make .venv with the locked packages: `scripts/venv.sh run` for running, `dev` for tests too.
+# Does nothing when the lock file is the one that was installed.
+set -eu
+cd "$(dirname "$0")/.."
+. scripts/lib.sh
+
+kind=${1:-run}
+python=${PYTHON:-python3}
+case $kind in
+run) lock=requirements.lock ;;
+dev) lock=requirements-dev.lock ;;
+*) refuse "scripts/venv.sh knows 'run' and 'dev', not '$kind'." ;;
+esac
+
+installed=$(cat .venv/belay-locks 2>/dev/null || true)
+for candidate in "$lock" requirements-dev.lock; do
+    if [ "$installed" = "$(sha256sum requirements.lock "$candidate" | sha256sum)" ] &&
+        [ -x .venv/bin/python ]; then
+        exit 0
+    fi
+done
+
+command -v "$python" >/dev/null 2>&1 || need_packages python3
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+    refuse "Python 3.11 or later is needed and $("$python" --version) was found: set PYTHON to a newer one."
+if ! "$python" -c 'import ensurepip' 2>/dev/null; then
+    need_packages python3-venv
+fi
+
+say "installing the locked Python packages ($lock) into .venv"
+mkdir -p build
+if ! { "$python" -m venv .venv && .venv/bin/python -m pip install --require-hashes --no-deps \
+    --disable-pip-version-check --no-input -r "$lock"; } >build/venv.log 2>&1 </dev/null; then
+    tail -n 3 build/venv.log >&2
+    refuse "the Python packages could not be installed (all of it: build/venv.log): is there a network, and room on the disk?"
+fi
+sha256sum requirements.lock "$lock" | sha256sum >.venv/belay-locks
