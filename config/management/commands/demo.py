@@ -7,7 +7,7 @@ import sys
 import time
 from argparse import ArgumentParser
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from django.core.management.base import BaseCommand
 
@@ -37,7 +37,7 @@ class Command(BaseCommand):
     """Start PostgreSQL, Redis, web, workers, beat, watchdog and the practice range."""
 
     help = "Run the whole product on this machine in the foreground; Ctrl-C stops all of it."
-    requires_system_checks: ClassVar[list[str]] = []
+    requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
