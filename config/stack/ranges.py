@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from practice.facts import read_progress
-from practice.preflight import obstacles_here
+from practice.facts import Progress, read_progress
+from practice.preflight import problems
 
 
 def obstacles() -> list[str]:
     """Plain sentences: what this machine lacks for the range, and what to do; empty when fine."""
-    return obstacles_here()
+    return [f"{problem[0].upper()}{problem[1:]}." for problem in problems()]
 
 
 class RangeProgress:
@@ -23,12 +23,15 @@ class RangeProgress:
         progress = read_progress(self._name)
         if progress is None:
             return []
-        line = f"Practice range {self._name}: {progress.message or progress.step}"
-        if progress.phase != "ready":
-            line += f" ({progress.steps_done} of {progress.steps_total} steps)"
-        if progress.error:
-            line += f" — {progress.error}"
+        line = self.line(progress)
         if line == self._said:
             return []
         self._said = line
         return [line]
+
+    def line(self, progress: Progress) -> str:
+        """One line that says how far the range is."""
+        what = progress.error or progress.message or progress.step
+        if progress.phase == "ready":
+            return f"Practice range {self._name} is ready."
+        return f"Practice range {self._name}: {progress.percent:3d} %, {what}"

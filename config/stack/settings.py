@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
 
 from config.stack.errors import StackError
 from config.stack.layout import DEFAULT_PORT
-
-RANGE_NAME = re.compile(r"[a-z][a-z0-9-]{0,7}")
+from practice.plan import check_name
+from practice.system import RangeError
 
 
 def port() -> int:
@@ -22,8 +21,7 @@ def port() -> int:
 def range_name() -> str:
     """BELAY_RANGE. Raises StackError for a name that cannot be part of a link's name."""
     value = os.environ.get("BELAY_RANGE", "").strip() or "demo"
-    if not RANGE_NAME.fullmatch(value):
-        raise StackError(
-            f"BELAY_RANGE is {value!r}: give at most 8 lower-case letters, digits and hyphens."
-        )
-    return value
+    try:
+        return check_name(value)
+    except RangeError as error:
+        raise StackError(f"BELAY_RANGE: {error}.") from error

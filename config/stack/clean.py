@@ -1,0 +1,102 @@
+"""`make clean-demo`: afterwards nothing on this machine tells that there was a demo."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from config.env import STACK_ENV
+from config.stack.errors import StackError
+from config.stack.layout import CHECKOUT, MARKER, Stack
+from config.stack.processes import end_processes, processes_of, read_marks
+from practice.plan import ranges_dir
+
+STOP_S = 300
+"""A demo that is told to stop takes its range down first."""
+
+
+def clean(stack: Stack, *, say: Callable[[str], None], keep_cache: bool) -> None:
+    """Stop the demo, take its range down, remove its files. May be repeated.
+
+    Raises StackError when something remains; it says what.
+    """
+    _stop(stack, say)
+    if os.geteuid() == 0:
+        _drop_range(stack, say, keep_cache=keep_cache)
+    _remove_files(stack, say)
+
+
+def _stop(stack: Stack, say: Callable[[str], None]) -> None:
+    running = [process for process in read_marks(stack.pid_file).values() if process.alive]
+    if running:
+        say("Stopping the demo.")
+    demo = [process for name, process in read_marks(stack.pid_file).items() if name == "demo"]
+    end_processes(demo, grace_s=STOP_S)
+    remaining = end_processes(
+        [*running, *processes_of(stack.state_dir, marker=MARKER)], grace_s=STOP_S
+    )
+    if remaining:
+        pids = ", ".join(str(process.pid) for process in remaining)
+        raise StackError(f"These processes of the demo do not end: {pids}.")
+
+
+def _drop_range(stack: Stack, say: Callable[[str], None], *, keep_cache: bool) -> None:
+    say(f"Taking the practice range {stack.range_name!r} down.")
+    command = [sys.executable, "-m", "practice", "down", "--name", stack.range_name]
+    others = other_ranges(stack.range_name)
+    if others:
+        say(f"Keeping the built components: the range {', '.join(others)} uses them.")
+    elif not keep_cache:
+        command.append("--purge-cache")
+    result = subprocess.run(
+        command,
+        cwd=CHECKOUT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if result.returncode != 0:
+        said = (result.stdout + result.stderr).strip()
+        raise StackError(f"The practice range is not wholly gone: {said or 'it gave no reason'}.")
+
+
+def other_ranges(name: str) -> list[str]:
+    """Names of ranges on this machine that are not ours, raised or half raised.
+
+    All ranges run from one cache: taking it away would break those that somebody else uses.
+    """
+    directory = ranges_dir()
+    if not directory.is_dir():
+        return []
+    return sorted(
+        entry.name for entry in directory.iterdir() if entry.is_dir() and entry.name != name
+    )
+
+
+def _remove_files(stack: Stack, say: Callable[[str], None]) -> None:
+    directory = stack.state_dir
+    if not directory.exists():
+        say(f"Nothing is left of the demo in {directory}.")
+        return
+    if not _is_ours(directory):
+        raise StackError(
+            f"{directory} was not made by a demo (it has no {STACK_ENV}): it is left alone; "
+            "check BELAY_STATE_DIR."
+        )
+    shutil.rmtree(directory)
+    # The folders above it were made for it, unless something else lies in them.
+    for parent in (directory.parent, directory.parent.parent):
+        if parent.name == "belay":
+            with contextlib.suppress(OSError):
+                parent.rmdir()
+    say(f"Removed {directory}.")
+
+
+def _is_ours(directory: Path) -> bool:
+    return (directory / STACK_ENV).is_file() or not any(directory.iterdir())
