@@ -284,7 +284,9 @@ def _end(injection_id: uuid.UUID) -> None:
     """Release the slot; the gameday is done when its whole agenda is."""
     release_slot(holder=injection_id)
     gameday = Gameday.objects.select_for_update().get(agenda__injections=injection_id)
-    waiting = gameday.agenda.exclude(injections__state__in=[InjectionState.CLEAN, *FINAL])
+    # A refused item was never run: it waits for another try, or for a person to end the gameday.
+    ran = FINAL - {InjectionState.REFUSED}
+    waiting = gameday.agenda.exclude(injections__state__in=sorted(ran))
     if gameday.state == GamedayState.RUNNING and not waiting.exists():
         gameday.state = GamedayState.DONE
         gameday.ended_at = timezone.now()

@@ -186,6 +186,7 @@ def _judge_probe(
     return {
         "key": f"{expectation.key}:{probe.key}",
         "title": expectation.title,
+        "broken_title": expectation.broken_title,
         "kind": "probe",
         "probe": probe.key,
         "probe_title": probe.title,
@@ -228,6 +229,7 @@ def _judge_pods(injection: Injection) -> dict[str, Any]:
     return {
         "key": "pods",
         "title": "No pod is lost, replaced or left crashing",
+        "broken_title": "Pods were lost, or left not ready",
         "kind": "pods",
         "probe": "",
         "probe_title": "",

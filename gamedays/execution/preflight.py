@@ -30,15 +30,19 @@ def look(run: Run, world: World) -> list[str]:
     scenario = get_scenario(run.scenario_key)
     if scenario.version != run.scenario_version:
         return [
-            (f"The scenario is now version {scenario.version}, this was planned with version "
-            f"{run.scenario_version}. Book it again.")
+            (
+                f"The scenario is now version {scenario.version}, this was planned with version "
+                f"{run.scenario_version}. Book it again."
+            )
         ]
     targets = scenario.faults(run.parameters, world.cluster.control_plane)
     missing = sorted(set(world.cluster.control_plane) - set(world.guards.nodes))
     if missing:
         return [
-            (f"There is no guard on {', '.join(missing)}: nothing would undo the fault there. "
-            "Install it with `manage.py guard install CLUSTER`.")
+            (
+                f"There is no guard on {', '.join(missing)}: nothing would undo the fault there. "
+                "Install it with `manage.py guard install CLUSTER`."
+            )
         ]
     problems = _guards(world, set(targets))
     if problems:

@@ -58,9 +58,7 @@ def _draft_findings(injection: Injection, *, skip: Mapping[str, Any] | None) -> 
         Finding.objects.create(
             cluster=injection.cluster,
             injection=injection,
-            title=f"{scenario.title}: {line['title'][0].lower()}{line['title'][1:]} - they did not"
-            if line["kind"] == "probe"
-            else f"{scenario.title}: pods were lost or left not ready",
+            title=line["broken_title"],
             believed=scenario.hypothesis,
             happened=line["sentence"],
             severity=Severity.HIGH if line["kind"] == "pods" else Severity.MEDIUM,

@@ -63,6 +63,7 @@ class ApiServersDown(Scenario):
             Expectation(
                 key="traffic",
                 title="Users' requests through Envoy do not notice",
+                broken_title="Users' requests fail while the API servers are away",
                 probe_kind=ProbeKind.HTTP,
                 min_passed_share=0.99,
                 window=Window(start="bitten", end="ended"),
@@ -70,6 +71,7 @@ class ApiServersDown(Scenario):
             Expectation(
                 key="api-back",
                 title="The API serves reads again once it is restored",
+                broken_title="API reads still fail after the API servers are back",
                 probe_kind=ProbeKind.API_READ,
                 min_passed_share=0.99,
                 window=Window(start="restored", end="ended", grace_s=2),

@@ -56,6 +56,8 @@ class Expectation:
 
     key: str
     title: str
+    broken_title: str
+    """What a finding about it is called."""
     probe_kind: ProbeKind
     whole_cluster_only: bool = True
     """Judge only probes without a target node: one node's own server is expected to suffer."""

@@ -78,6 +78,7 @@ class EtcdMemberDown(Scenario):
             Expectation(
                 key="api-reads",
                 title="API reads through the common address go on",
+                broken_title="API reads fail while one etcd member is away",
                 probe_kind=ProbeKind.API_READ,
                 min_passed_share=0.99,
                 window=_FAULT,
@@ -85,6 +86,7 @@ class EtcdMemberDown(Scenario):
             Expectation(
                 key="api-writes",
                 title="API writes through the common address go on",
+                broken_title="API writes fail while one etcd member is away",
                 probe_kind=ProbeKind.CANARY_WRITE,
                 min_passed_share=0.99,
                 window=_FAULT,
@@ -92,6 +94,7 @@ class EtcdMemberDown(Scenario):
             Expectation(
                 key="traffic",
                 title="Users' requests do not notice",
+                broken_title="Users' requests fail while one etcd member is away",
                 probe_kind=ProbeKind.HTTP,
                 min_passed_share=0.99,
                 window=Window(start="bitten", end="restored"),

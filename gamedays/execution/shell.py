@@ -1,0 +1,132 @@
+"""Where step functions meet threads, sockets and the database: making a world, and the loop."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import structlog
+from django.db.models import F
+
+from core import kube
+from gamedays.drivers.cluster import ClusterDriver
+from gamedays.drivers.fleet import Fleet
+from gamedays.drivers.guard_client import GuardClient
+from gamedays.execution.clock import SystemClock
+from gamedays.execution.conductor import Conductor
+from gamedays.execution.sampling import Watcher
+from gamedays.execution.world import World
+from gamedays.journal import Journal
+from gamedays.models import ClusterAuthority, Guard, Injection, Lease, Probe
+from gamedays.probes.base import ProbeSpec
+
+if TYPE_CHECKING:
+    import uuid
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass
+class Stopping:
+    """Set once, when this process is told to end; every loop of the process waits on it."""
+
+    event: threading.Event = field(default_factory=threading.Event)
+    reason: str = ""
+
+    def set(self, reason: str) -> None:
+        self.reason = reason
+        self.event.set()
+
+
+def me() -> str:
+    """Who holds a lease: for people who read the row, not for any decision."""
+    return f"{socket.gethostname()}:{os.getpid()}:{threading.get_native_id()}"
+
+
+def claim_first(injection_id: uuid.UUID) -> int | None:
+    """The first fence, for exactly one of however many messages; None for all others."""
+    rows = Lease.objects.filter(injection_id=injection_id, fence=0).update(
+        fence=1, holder=me(), renewals=F("renewals") + 1
+    )
+    return 1 if rows == 1 else None
+
+
+def take_over(injection_id: uuid.UUID, *, fence: int, renewals: int) -> int | None:
+    """The next fence, if nobody renewed or took over since `renewals` was read."""
+    rows = Lease.objects.filter(injection_id=injection_id, fence=fence, renewals=renewals).update(
+        fence=fence + 1, holder=me(), renewals=F("renewals") + 1, given_up=False
+    )
+    return fence + 1 if rows == 1 else None
+
+
+def conduct(
+    injection_id: uuid.UUID, fence: int, stopping: Stopping, *, undo_only: bool = False
+) -> None:
+    """Conduct one injection until it is final, taken over, or handed over. Blocks; own thread."""
+    world, fleet = make_world(injection_id)
+    conductor = Conductor(injection_id, fence, world, undo_only=undo_only)
+    log.info("conducting", injection=str(injection_id), fence=fence, undo_only=undo_only)
+    try:
+        while True:
+            if stopping.event.is_set():
+                conductor.stop(stopping.reason)
+            wake_s = conductor.advance()
+            if wake_s is None:
+                return
+            if stopping.event.is_set():
+                # Waiting on an event that is set would spin: what is left is bounded by guards.
+                threading.Event().wait(wake_s)
+            else:
+                stopping.event.wait(wake_s)
+    except Exception:
+        # Whatever we did not think of must not cost the fifteen seconds of a lease.
+        log.exception("conductor_failed", injection=str(injection_id), fence=fence)
+        world.rows.give_up(injection_id, fence)
+        raise
+    finally:
+        world.watch.stop()
+        fleet.close()
+        log.info("conducted", injection=str(injection_id), fence=fence)
+
+
+def make_world(injection_id: uuid.UUID) -> tuple[World, Fleet]:
+    """Everything that a conductor needs, read once: afterwards the database may go away."""
+    injection = Injection.objects.select_related("cluster").get(pk=injection_id)
+    cluster = injection.cluster
+    credentials = kube.credentials_of(cluster)
+    nodes = list(cluster.nodes.filter(control_plane=True))
+    api_servers = {node.name: node.api_server for node in nodes}
+    guards = Guard.objects.select_related("node").filter(node__cluster=cluster)
+    authority = ClusterAuthority.objects.filter(cluster=cluster).first()
+    fleet = Fleet(
+        {guard.node.name: GuardClient.for_guard(guard) for guard in guards},
+        epoch=authority.epoch if authority else 0,
+    )
+    driver = ClusterDriver(uid=cluster.uid, credentials=credentials, api_servers=api_servers)
+    probes = tuple(_spec(probe) for probe in Probe.objects.filter(cluster=cluster, enabled=True))
+    watch = Watcher(
+        probes=probes,
+        credentials=credentials,
+        api_servers=api_servers,
+        fleet=fleet,
+        list_pods=driver.list_pods,
+    )
+    world = World(clock=SystemClock(), rows=Journal(), guards=fleet, cluster=driver, watch=watch)
+    return world, fleet
+
+
+def _spec(probe: Probe) -> ProbeSpec:
+    return ProbeSpec(
+        id=probe.pk,
+        key=probe.key,
+        title=probe.title,
+        kind=probe.kind,
+        target=probe.target,
+        parameters=probe.parameters,
+        attempts=probe.attempts,
+        timeout_s=probe.timeout_s,
+        felt_by_users=probe.felt_by_users,
+    )

@@ -1,0 +1,90 @@
+"""`manage.py watchdog`: plain, supervised, without Celery and without Redis."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+import uuid
+from collections.abc import Iterable
+from typing import Any
+
+import structlog
+from django.core.management.base import BaseCommand
+from django.db import DatabaseError, InterfaceError, close_old_connections, connection
+
+from gamedays.choices import BEFORE_ARMING, FINAL, InjectionState
+from gamedays.execution import shell
+from gamedays.execution.watchdog import TICK_S, LeaseRow, Watchdog
+from gamedays.models import Lease
+
+log = structlog.get_logger(__name__)
+_ABORTABLE = {
+    *BEFORE_ARMING,
+    InjectionState.ARMING,
+    InjectionState.ARMED,
+    InjectionState.INJECTING,
+    InjectionState.ACTIVE,
+}
+
+
+class LeaseTable:
+    """`LeaseBook` on PostgreSQL."""
+
+    def rows(self) -> Iterable[LeaseRow]:
+        leases = Lease.objects.filter(fence__gt=0).exclude(injection__state__in=sorted(FINAL))
+        for lease in leases.select_related("injection"):
+            injection = lease.injection
+            yield LeaseRow(
+                injection_id=injection.pk,
+                fence=lease.fence,
+                renewals=lease.renewals,
+                given_up=lease.given_up,
+                abort_waiting=injection.abort_requested_at is not None
+                and injection.state in _ABORTABLE,
+            )
+
+    def take_over(self, row: LeaseRow) -> int | None:
+        return shell.take_over(row.injection_id, fence=row.fence, renewals=row.renewals)
+
+
+class Command(BaseCommand):
+    help = "Take over injections whose conductor is gone, and undo them. Needs no Celery or Redis."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        stopping = shell.Stopping()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(
+                number, lambda *_: stopping.set("The watchdog was told to stop; another goes on.")
+            )
+        watchdog = Watchdog(LeaseTable())
+        conducting: dict[uuid.UUID, threading.Thread] = {}
+        log.info("watchdog_started")
+        while not stopping.event.is_set():
+            conducting = {key: t for key, t in conducting.items() if t.is_alive()}
+            try:
+                for injection_id, fence in watchdog.advance(time.monotonic(), set(conducting)):
+                    log.warning("taking_over", injection=str(injection_id), fence=fence)
+                    thread = threading.Thread(
+                        target=_conduct, args=(injection_id, fence, stopping), daemon=False
+                    )
+                    thread.start()
+                    conducting[injection_id] = thread
+            except (DatabaseError, InterfaceError) as error:
+                # The guards' own deadlines hold while we cannot read; look again at once.
+                log.warning("watchdog_without_database", error=str(error))
+                connection.close()
+            stopping.event.wait(TICK_S)
+        for thread in conducting.values():
+            thread.join()
+
+
+def _conduct(injection_id: uuid.UUID, fence: int, stopping: shell.Stopping) -> None:
+    try:
+        shell.conduct(injection_id, fence, stopping, undo_only=True)
+    except Exception:
+        # The lease stops moving, so this or another watchdog takes it over again.
+        log.exception("undo_interrupted", injection=str(injection_id))
+    finally:
+        close_old_connections()
+        connection.close()

@@ -1,0 +1,183 @@
+"""Findings: edited by people, closed only by proof."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from core import policies
+from core.errors import Conflict, Invalid
+from gamedays.choices import FINDING_BY_HAND, FindingStatus, Severity
+from gamedays.models import Finding, Fix, Verification
+from gamedays.operations.bookings import book_repeat
+from gamedays.operations.runs import begin_next
+
+if TYPE_CHECKING:
+    from core.models import User
+
+_TEXT_MAX = 20_000
+
+
+def edit_finding(
+    *,
+    actor: User,
+    finding: Finding,
+    version: int,
+    title: str,
+    believed: str,
+    happened: str,
+    cause: str,
+    severity: str,
+    owner: User | None,
+) -> Finding:
+    """Write down what a person knows. `version` is the row version that the person saw.
+
+    Raises:
+        NotFound, NotAllowed; Invalid by field; Conflict `edited_meanwhile`.
+    """
+    policies.require_run(actor, finding.cluster)
+    errors = {}
+    if not title.strip():
+        errors["title"] = "Give the finding a title that says what surprised you."
+    if severity not in Severity.values:
+        errors["severity"] = f"{severity!r} is none of {', '.join(Severity.values)}."
+    for field, text in (("believed", believed), ("happened", happened), ("cause", cause)):
+        if len(text) > _TEXT_MAX:
+            errors[field] = f"At most {_TEXT_MAX} characters; this has {len(text)}."
+    if owner is not None and not policies.may_run(owner, finding.cluster):
+        errors["owner"] = f"{owner} is no lead or engineer of {finding.cluster.team}."
+    if errors:
+        raise Invalid(next(iter(errors.values())), errors=errors, field=next(iter(errors)))
+    _change(
+        finding,
+        version,
+        title=title.strip()[:160],
+        believed=believed.strip(),
+        happened=happened.strip(),
+        cause=cause.strip(),
+        severity=severity,
+        owner=owner,
+        drafted=False,
+    )
+    return finding
+
+
+def set_finding_status(*, actor: User, finding: Finding, version: int, status: str) -> Finding:
+    """Move a finding along by hand. *Verified fixed* is out of reach: only a run proves it."""
+    policies.require_run(actor, finding.cluster)
+    if status == FindingStatus.VERIFIED_FIXED:
+        raise Conflict(
+            "Nobody sets “verified fixed” by hand. Record the fix and re-verify: the run of the "
+            "same fault is the proof.",
+            code="needs_proof",
+            field="status",
+        )
+    if status == FindingStatus.FIX_READY:
+        raise Conflict(
+            "A finding is “fix ready” when a fix is recorded: say what was done.",
+            code="needs_fix",
+            field="status",
+        )
+    if status not in FINDING_BY_HAND[FindingStatus(finding.status)]:
+        raise Conflict(
+            f"A finding that is {finding.get_status_display().lower()} cannot become {status!r}.",
+            code="transition_not_allowed",
+            field="status",
+        )
+    _change(finding, version, status=status, drafted=False)
+    return finding
+
+
+def record_fix(
+    *, actor: User, finding: Finding, what: str, link: str, fixed_since: dt.datetime
+) -> Fix:
+    """Say what was done, and since when; the finding is then ready to be re-verified."""
+    policies.require_run(actor, finding.cluster)
+    errors = {}
+    if not what.strip():
+        errors["what"] = "Say what was done, so that another team can do it too."
+    if link and urlsplit(link).scheme not in ("http", "https"):
+        errors["link"] = f"{link!r} is no http or https address."
+    if fixed_since > timezone.now() + dt.timedelta(minutes=1):
+        errors["fixed_since"] = "That is in the future. Record the fix when it is in place."
+    if errors:
+        raise Invalid(next(iter(errors.values())), errors=errors, field=next(iter(errors)))
+    with transaction.atomic():
+        finding = Finding.objects.select_for_update().get(pk=finding.pk)
+        if finding.status == FindingStatus.VERIFIED_FIXED:
+            raise Conflict("This finding is verified fixed already.", code="finding_closed")
+        fix = Fix.objects.create(
+            finding=finding,
+            what=what.strip(),
+            link=link.strip(),
+            fixed_since=fixed_since,
+            recorded_by=actor,
+        )
+        Finding.objects.filter(pk=finding.pk).update(
+            status=FindingStatus.FIX_READY, version=F("version") + 1, drafted=False
+        )
+    return fix
+
+
+def request_verification(
+    *, actor: User, finding: Finding, starts_at: dt.datetime | None = None
+) -> Verification:
+    """Run the same scenario version with the same parameters again: now, or at a booked time.
+
+    Raises:
+        NotFound, NotAllowed: starting now is for leads and engineers, booking is for leads.
+        Conflict: `verification_waiting`, `finding_closed`, `scenario_changed`, `cluster_busy`,
+            `booking_overlaps`.
+        Invalid: `booking_in_past`.
+    """
+    if starts_at is None:
+        policies.require_run(actor, finding.cluster)
+    else:
+        policies.require_book(actor, finding.cluster)
+        if starts_at < timezone.now():
+            raise Invalid(
+                f"{starts_at:%Y-%m-%d %H:%M %Z} is in the past. Choose a time from now on.",
+                code="booking_in_past",
+                field="starts_at",
+            )
+    with transaction.atomic():
+        finding = Finding.objects.select_for_update().get(pk=finding.pk)
+        if finding.status == FindingStatus.VERIFIED_FIXED:
+            raise Conflict("This finding is verified fixed already.", code="finding_closed")
+        if finding.verifications.filter(outcome="", gameday__state__in=["booked", "running"]):
+            raise Conflict(
+                "A re-verification of this finding is already waiting or running.",
+                code="verification_waiting",
+            )
+        gameday = book_repeat(
+            actor=actor,
+            cluster=finding.cluster,
+            title=f"Re-verify: {finding.title}",
+            starts_at=starts_at or timezone.now(),
+            scenario_key=finding.scenario_key,
+            scenario_version=finding.scenario_version,
+            parameters=finding.parameters,
+        )
+        verification = Verification.objects.create(finding=finding, gameday=gameday, asked_by=actor)
+        if starts_at is None:
+            begin_next(gameday=gameday, actor=actor, due_at=timezone.now())
+            verification.refresh_from_db()
+    return verification
+
+
+def _change(finding: Finding, version: int, **values: object) -> None:
+    rows = Finding.objects.filter(pk=finding.pk, version=version).update(
+        version=version + 1, updated_at=timezone.now(), **values
+    )
+    if rows != 1:
+        raise Conflict(
+            "Somebody changed this finding while you were editing. What you typed is still here: "
+            "compare it with the newest version and save again.",
+            code="edited_meanwhile",
+        )
+    finding.refresh_from_db()

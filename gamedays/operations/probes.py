@@ -1,0 +1,77 @@
+"""Probes of a cluster: the standard set that every scenario of the first pack needs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from core.errors import Invalid, NotAllowed
+from gamedays.choices import ProbeKind
+from gamedays.models import Probe
+
+if TYPE_CHECKING:
+    from core.models import Cluster, User
+
+
+@dataclass(frozen=True)
+class UserProbe:
+    """A request that a user of a service would make."""
+
+    key: str
+    title: str
+    url: str
+    host: str = ""
+
+
+def create_standard_probes(
+    *, actor: User, cluster: Cluster, users: Sequence[UserProbe]
+) -> list[Probe]:
+    """Give a cluster its standard probes; those that are there already are left as they are.
+
+    `users` are what people feel: without at least one, no run on the cluster can be *held*.
+    """
+    if not actor.is_superuser:
+        raise NotAllowed("Only a platform owner may set up a cluster's probes.")
+    if not users:
+        raise Invalid("Name at least one address that a user would feel.", field="users")
+    wanted: list[dict[str, Any]] = [
+        {
+            "key": user.key,
+            "title": user.title,
+            "kind": ProbeKind.HTTP,
+            "parameters": {"url": user.url, "host": user.host, "status": 200},
+            "felt_by_users": True,
+        }
+        for user in users
+    ]
+    wanted += [
+        # Three fresh connections a second, so that a load balancer in front of three API servers
+        # is seen with all of them.
+        {"key": "api-read", "title": "API reads", "kind": ProbeKind.API_READ, "attempts": 3},
+        {"key": "api-write", "title": "API writes (canary)", "kind": ProbeKind.CANARY_WRITE},
+        {"key": "api-readyz", "title": "API ready", "kind": ProbeKind.API_READYZ},
+    ]
+    for node in cluster.nodes.filter(control_plane=True):
+        wanted += [
+            {
+                "key": f"api-readyz-{node.name}",
+                "title": f"API server on {node.name}",
+                "kind": ProbeKind.API_READYZ,
+                "target": node.name,
+            },
+            {
+                "key": f"etcd-{node.name}",
+                "title": f"etcd member on {node.name}",
+                "kind": ProbeKind.ETCD_HEALTH,
+                "target": node.name,
+            },
+        ]
+    probes = []
+    for position, values in enumerate(wanted):
+        key = values.pop("key")
+        probe, _made = Probe.objects.get_or_create(
+            cluster=cluster, key=key, defaults={**values, "position": position}
+        )
+        probes.append(probe)
+    return probes

@@ -1,0 +1,39 @@
+"""Celery's entry points. A message is only a hint: rows and fences decide what happens."""
+
+from __future__ import annotations
+
+import uuid
+
+from celery import shared_task
+from celery.signals import worker_shutting_down
+from django.db import connection
+
+from gamedays.execution import shell
+from gamedays.operations.due import start_due, wake_planned
+
+_STOPPING = shell.Stopping()
+
+
+@shared_task(name="gamedays.tasks.conduct", queue="faults", acks_late=False)  # type: ignore[untyped-decorator]
+def conduct(injection_id: str) -> None:
+    """Conduct one injection, if nobody else does."""
+    key = uuid.UUID(injection_id)
+    try:
+        fence = None if _STOPPING.event.is_set() else shell.claim_first(key)
+        if fence is not None:
+            shell.conduct(key, fence, _STOPPING)
+    finally:
+        connection.close()
+
+
+@shared_task(name="gamedays.tasks.look_for_due", queue="default", acks_late=False)  # type: ignore[untyped-decorator]
+def look_for_due() -> None:
+    """Start what is booked for now, and wake planned injections whose message was lost."""
+    start_due()
+    wake_planned()
+
+
+@worker_shutting_down.connect  # type: ignore[untyped-decorator]
+def undo_before_leaving(**_: object) -> None:
+    """A worker that is told to stop brings its live fault down first (design section 6)."""
+    _STOPPING.set("The worker was told to stop.")
