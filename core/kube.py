@@ -30,6 +30,8 @@ from core.crypto import decrypt
 from core.errors import ClusterRefused, ClusterUnreachable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from core.models import Cluster
 
 CONNECT_TIMEOUT_S = 2.0
@@ -153,7 +155,8 @@ def typed_from_kubeconfig(text: str) -> k8s.ApiClient:
     """An owner's client for one command; the kubeconfig is used and forgotten, never stored."""
     from kubernetes import config  # noqa: PLC0415  (pulls in optional cloud code)
 
-    return config.new_client_from_config_dict(yaml.safe_load(text))
+    make: Callable[..., k8s.ApiClient] = config.new_client_from_config_dict
+    return make(yaml.safe_load(text))
 
 
 def fresh_request(

@@ -14,7 +14,7 @@ from gamedays.operations.due import start_due, wake_planned
 _STOPPING = shell.Stopping()
 
 
-@shared_task(name="gamedays.tasks.conduct", queue="faults", acks_late=False)  # type: ignore[untyped-decorator]
+@shared_task(name="gamedays.tasks.conduct", queue="faults", acks_late=False)
 def conduct(injection_id: str) -> None:
     """Conduct one injection, if nobody else does."""
     key = uuid.UUID(injection_id)
@@ -26,14 +26,14 @@ def conduct(injection_id: str) -> None:
         connection.close()
 
 
-@shared_task(name="gamedays.tasks.look_for_due", queue="default", acks_late=False)  # type: ignore[untyped-decorator]
+@shared_task(name="gamedays.tasks.look_for_due", queue="default", acks_late=False)
 def look_for_due() -> None:
     """Start what is booked for now, and wake planned injections whose message was lost."""
     start_due()
     wake_planned()
 
 
-@worker_shutting_down.connect  # type: ignore[untyped-decorator]
+@worker_shutting_down.connect
 def undo_before_leaving(**_: object) -> None:
     """A worker that is told to stop brings its live fault down first (design section 6)."""
     _STOPPING.set("The worker was told to stop.")

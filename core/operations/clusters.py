@@ -106,7 +106,8 @@ def look_at_cluster(credentials: Credentials) -> dict[str, Any]:
         with kube.typed(credentials) as api:
             version = k8s.VersionApi(api).get_code().git_version
             core = k8s.CoreV1Api(api)
-            uid = uuid.UUID(core.read_namespace("kube-system").metadata.uid)
+            kube_system: Any = core.read_namespace("kube-system")
+            uid = uuid.UUID(kube_system.metadata.uid)
             nodes = [_node(item) for item in core.list_node().items]
     except k8s.ApiException as error:
         raise ClusterRefused(

@@ -378,7 +378,7 @@ class Conductor:
             self._remember(moved)
         return moved
 
-    def _refuse(self, run: Run, reason: str) -> None:
+    def _refuse(self, run: Run, reason: str) -> float:
         self._world.watch.stop()
         self._record(run)
         self._move(
@@ -388,6 +388,7 @@ class Conductor:
             reason=reason,
             ended_at=self._world.clock.now(),
         )
+        return TICK_S
 
     def _begin_undo(self, run: Run, doubt: str) -> float:
         """Commit `undoing`, then undo. A lost compare-and-set means that a newer conductor has

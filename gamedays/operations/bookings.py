@@ -156,9 +156,26 @@ def cancel_gameday(*, actor: User, gameday: Gameday) -> None:
     gameday.refresh_from_db()
 
 
-def worst_case_minutes(agenda: Sequence[tuple[Scenario, Mapping[str, Value]]]) -> int:
-    """Minutes that the agenda needs if everything takes as long as it may."""
-    return math.ceil(sum(s.worst_case_s(parameters) for s, parameters in agenda) / 60)
+def worst_case_minutes(agenda: Sequence[AgendaDraft]) -> int:
+    """Minutes that the agenda needs if everything takes as long as it may; wrong values, which
+    the booking itself refuses, count as their defaults."""
+    seconds = 0
+    for draft in agenda:
+        scenario = get_scenario(draft.scenario_key)
+        values = {
+            p.name: _number(draft.parameters.get(p.name), p.default)
+            for p in scenario.parameters
+            if p.kind == "seconds"
+        }
+        seconds += scenario.worst_case_s(values)
+    return math.ceil(seconds / 60)
+
+
+def _number(given: object, default: Value) -> int:
+    try:
+        return int(str(given))
+    except ValueError:
+        return int(default)
 
 
 def overlapping(
