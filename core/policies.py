@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from core.choices import Role
-from core.errors import NotAllowed, NotFound
+from core.errors import Conflict, NotAllowed, NotFound
 from core.models import Membership
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ def require_see(user: User, cluster: Cluster) -> None:
 
 def require_book(user: User, cluster: Cluster) -> None:
     require_see(user, cluster)
+    _require_active(cluster)
     if not may_book(user, cluster):
         raise NotAllowed(
             f"Only a lead of {cluster.team} may book on {cluster}. Ask one of them to book it."
@@ -61,8 +62,17 @@ def require_book(user: User, cluster: Cluster) -> None:
 
 def require_run(user: User, cluster: Cluster) -> None:
     require_see(user, cluster)
+    _require_active(cluster)
     if not may_run(user, cluster):
         raise NotAllowed(
             f"Only leads and engineers of {cluster.team} may do this on {cluster}. "
             "As a viewer you may watch, and abort."
+        )
+
+
+def _require_active(cluster: Cluster) -> None:
+    if cluster.retired_at is not None:
+        raise Conflict(
+            f"{cluster.name} was retired: the cluster is gone. Its history stays readable.",
+            code="cluster_retired",
         )

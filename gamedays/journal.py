@@ -18,8 +18,9 @@ from django.utils import timezone
 
 from core.operations.slots import release_slot
 from gamedays.choices import ALLOWED, FINAL, EntryKind, GamedayState, InjectionState, PodSource
+from gamedays.drivers.cluster import PodSighting
 from gamedays.execution.judge import judge_run
-from gamedays.execution.world import PodCensus, PodSighting, RowsLostError, Run, Sample
+from gamedays.execution.world import PodCensus, RowsLostError, Run, Sample
 from gamedays.models import Gameday, Injection, Lease, PodRecord, SampleBlock, TimelineEntry
 from gamedays.operations.outcomes import record_outcomes
 

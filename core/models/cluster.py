@@ -21,6 +21,10 @@ class ClusterQuerySet(models.QuerySet["Cluster"]):
             return self
         return self.filter(team__memberships__user=user).distinct()
 
+    def active(self) -> ClusterQuerySet:
+        """Without those that exist no more; their history stays."""
+        return self.filter(retired_at__isnull=True)
+
 
 class Cluster(models.Model):
     """One Kubernetes cluster, known by the UID of its `kube-system` namespace."""
@@ -40,6 +44,9 @@ class Cluster(models.Model):
     registered_by = models.ForeignKey(
         "core.User", on_delete=models.SET_NULL, null=True, related_name="+"
     )
+
+    retired_at = models.DateTimeField(null=True, editable=False)
+    """The cluster is gone for good; it is kept for the history of its runs."""
 
     objects = ClusterQuerySet.as_manager()
 

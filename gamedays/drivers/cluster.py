@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kubernetes import client as k8s
@@ -12,13 +13,28 @@ from core import kube
 from core.errors import ClusterUnreachable
 from core.qa_marker import require_marker
 from gamedays.drivers.canary import CanaryMismatchError, write_and_read_canary
-from gamedays.execution.world import PodSighting
 
 if TYPE_CHECKING:
     import uuid
 
 _MIRROR = "kubernetes.io/config.mirror"
 _LIST_TIMEOUT_S = 3.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class PodSighting:
+    """One pod as somebody saw it. Guards know UIDs and nodes only."""
+
+    uid: str
+    node: str
+    namespace: str = ""
+    name: str = ""
+    phase: str = ""
+    ready: bool | None = None
+    restarts: int | None = None
+    reason: str = ""
+    mirror_uid: str = ""
+    """For a mirror pod: the static pod's own UID, which the node's cgroups carry."""
 
 
 class ClusterDriver:

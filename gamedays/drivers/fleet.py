@@ -119,6 +119,8 @@ def _fault(fault: NodeFault) -> Fault:
 
 
 __all__ = [
+    "Armed",
+    "Hello",
     "Component",
     "ComponentStatus",
     "Fleet",

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 import structlog
 
 from gamedays.choices import PodSource
-from gamedays.execution.world import PodCensus, PodSighting, Sample
+from gamedays.drivers.cluster import PodSighting
+from gamedays.execution.world import PodCensus, Sample
 from gamedays.probes.base import Attempt, ProbeSpec, Surroundings
 from gamedays.probes.registry import PROBERS
 

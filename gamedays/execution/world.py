@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from gamedays.choices import EntryKind, InjectionState, PodSource, Verdict
-    from gamedays.drivers.fleet import NodeStatus, Reply
+    from gamedays.drivers.cluster import PodSighting
+    from gamedays.drivers.fleet import Armed, Hello, NodeStatus, OrderReport, Reply
     from gamedays.probes.base import ProbeSpec
     from gamedays.scenarios.base import NodeFault
-    from guard.protocol import Armed, Hello, OrderReport
 
 
 class RowsLostError(Exception):
@@ -55,22 +55,6 @@ class Sample:
     attempts: int
     latency_ms: float | None
     detail: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class PodSighting:
-    """One pod as somebody saw it. Guards know UIDs and nodes only."""
-
-    uid: str
-    node: str
-    namespace: str = ""
-    name: str = ""
-    phase: str = ""
-    ready: bool | None = None
-    restarts: int | None = None
-    reason: str = ""
-    mirror_uid: str = ""
-    """For a mirror pod: the static pod's own UID, which the node's cgroups carry."""
 
 
 @dataclass(frozen=True, kw_only=True)

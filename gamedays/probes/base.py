@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from core.kube import Credentials
-    from guard.protocol import NodeStatus
+    from gamedays.drivers.fleet import NodeStatus
 
 
 @dataclass(frozen=True, kw_only=True)

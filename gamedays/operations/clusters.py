@@ -1,0 +1,87 @@
+"""The end of a cluster: what may still be live on it has to be answered for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from core import kube
+from core.errors import ClusterRefused, ClusterUnreachable, Conflict, NotAllowed
+from core.models import Cluster
+from core.operations.clusters import look_at_cluster
+from core.operations.slots import release_slot
+from gamedays.choices import BEFORE_ARMING, EntryKind, GamedayState, InjectionState
+from gamedays.models import Gameday, Injection, Lease, TimelineEntry
+
+if TYPE_CHECKING:
+    from core.models import User
+
+
+def retire_cluster(*, actor: User, cluster: Cluster, reason: str) -> Cluster:
+    """Take a cluster that exists no more out of use; its name is free again, its history stays.
+
+    A cluster that still answers under its own UID is not gone, and is refused while anything is
+    live on it.
+
+    Raises:
+        NotAllowed: the actor is no platform owner.
+        Conflict: `cluster_alive`: it answers, and a fault is live on it.
+    """
+    if not actor.is_superuser:
+        raise NotAllowed("Only a platform owner may retire clusters.")
+    alive = _answers(cluster)
+    with transaction.atomic():
+        cluster = Cluster.objects.select_for_update().get(pk=cluster.pk)
+        if cluster.retired_at is not None:
+            return cluster
+        live = list(Injection.objects.live().filter(cluster=cluster))
+        if live and alive:
+            raise Conflict(
+                f"{cluster.name} still answers, and a fault is live on it. Abort it and wait "
+                "until it is clean.",
+                code="cluster_alive",
+            )
+        for injection in live:
+            _answer_for(injection, actor, reason)
+        now = timezone.now()
+        Gameday.objects.filter(cluster=cluster, state=GamedayState.BOOKED).update(
+            state=GamedayState.CANCELLED, ended_at=now
+        )
+        Gameday.objects.filter(cluster=cluster, state=GamedayState.RUNNING).update(
+            state=GamedayState.DONE, ended_at=now
+        )
+        short = str(cluster.uid)[:8]
+        cluster.name = f"{cluster.name[:40]} (retired {short})"
+        cluster.slug = f"{cluster.slug[:40]}-retired-{short}"
+        cluster.retired_at = now
+        cluster.save(update_fields=["name", "slug", "retired_at"])
+    return cluster
+
+
+def _answers(cluster: Cluster) -> bool:
+    try:
+        return bool(look_at_cluster(kube.credentials_of(cluster))["uid"] == cluster.uid)
+    except (ClusterRefused, ClusterUnreachable):
+        return False
+
+
+def _answer_for(injection: Injection, actor: User, reason: str) -> None:
+    """A named person says what became of it: the nodes that held the fault are gone."""
+    before = injection.state in BEFORE_ARMING
+    injection.state = InjectionState.REFUSED if before else InjectionState.RESOLVED_BY_HAND
+    injection.reason = f"{actor} retired the cluster: {reason}"
+    injection.ended_at = timezone.now()
+    injection.save(update_fields=["state", "reason", "ended_at"])
+    Lease.objects.filter(injection=injection).update(fence=F("fence") + 1)
+    release_slot(holder=injection.pk)
+    TimelineEntry.objects.create(
+        injection=injection,
+        at=timezone.now(),
+        kind=EntryKind.ACTION,
+        text=injection.reason,
+        actor=actor,
+        data={"state": injection.state},
+    )
