@@ -10,4 +10,5 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", healthz, name="healthz"),
     path("", include("core.ui.urls")),
     path("", include("migrator.ui.urls")),
+    path("", include("gamedays.ui.urls")),
 ]

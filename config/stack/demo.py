@@ -9,7 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
@@ -50,15 +50,23 @@ class Demo:
         say: takes one line for the person at the terminal.
         with_range: whether the practice range is raised, watched or attached to.
         attach_range: use a range that is already up, and leave it up afterwards.
+        obstacles: why this machine cannot hold a range; shown on the pages.
     """
 
     def __init__(
-        self, stack: Stack, *, say: Say, with_range: bool, attach_range: bool = False
+        self,
+        stack: Stack,
+        *,
+        say: Say,
+        with_range: bool,
+        attach_range: bool = False,
+        obstacles: Sequence[str] = (),
     ) -> None:
         self.stack = stack
         self._say = say
         self._with_range = with_range
         self._attach_range = attach_range
+        self._obstacles = obstacles
         self._supervisor = SupervisorClient(stack.supervisor_socket)
         self._process: subprocess.Popen[bytes] | None = None
         self._environment: dict[str, str] = {}
@@ -91,7 +99,13 @@ class Demo:
         self._await_services(services, kept)
         self._say("Database: migrating, and loading the sample data.")
         self._manage("migrate", "--noinput", "--verbosity=0")
-        self.sample_data = self._manage("load_sample_data")
+        stack.sample_password()
+        self.sample_data = self._manage(
+            "load_sample_data", "--password-file", str(stack.sample_password_file)
+        )
+        if self._obstacles:
+            flags = [item for reason in self._obstacles for item in ("--unavailable", reason)]
+            self._manage("demo_range", *flags)
         # The first page first: the other processes would only slow its start down.
         self._supervisor.start("web")
         self._await_web()

@@ -55,6 +55,11 @@ class Stack:
         return self.state_dir / "demo.json"
 
     @property
+    def sample_password_file(self) -> Path:
+        """The password of the sample people, made at the first start."""
+        return self.state_dir / "sample-password"
+
+    @property
     def base_url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
@@ -120,13 +125,25 @@ class Stack:
         self._keep(environment)
         return environment
 
+    def sample_password(self) -> str:
+        """The password of the sample people: random for each state directory, typed by hand."""
+        path = self.sample_password_file
+        if not path.exists():
+            _write_private(path, f"belay-{secrets.token_hex(4)}\n")
+        return path.read_text().strip()
+
     def _keep(self, environment: dict[str, str]) -> None:
-        path = self.state_dir / STACK_ENV
-        fresh = path.with_suffix(".new")
-        fresh.unlink(missing_ok=True)
-        fresh.touch(mode=0o600)
-        fresh.write_text("".join(f"{name}={value}\n" for name, value in environment.items()))
-        fresh.rename(path)
+        lines = [f"{name}={value}\n" for name, value in environment.items()]
+        _write_private(self.state_dir / STACK_ENV, "".join(lines))
+
+
+def _write_private(path: Path, text: str) -> None:
+    """Write a 0600 file in one rename; nobody else can open it at any moment."""
+    fresh = path.with_name(f"{path.name}.new")
+    fresh.unlink(missing_ok=True)
+    fresh.touch(mode=0o600)
+    fresh.write_text(text)
+    fresh.rename(path)
 
 
 def existing_stack(state_dir: Path) -> Stack:

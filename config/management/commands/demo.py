@@ -27,6 +27,8 @@ of your own (kubeadm, kind, …), read "Register a cluster of your own" in READM
 READY = """
   Belay is ready:  {url}
 
+  Log in as one of these, all with the password  {password}
+
 {logins}
   Logs: {logs}
   Ctrl-C stops everything that this started; `make clean-demo` removes every trace.
@@ -79,6 +81,7 @@ class Command(BaseCommand):
             say=self._say,
             with_range=with_range,
             attach_range=options["attach_range"],
+            obstacles=reasons,
         )
         with stop_signals():
             try:
@@ -95,9 +98,14 @@ class Command(BaseCommand):
 
     def _announce(self, demo: Demo, reasons: list[str]) -> None:
         self._say("Web, workers, beat and watchdog are up.")
-        logins = "".join(f"  {line}\n" for line in demo.sample_data.splitlines())
+        logins = "".join(f"    {line}\n" for line in demo.sample_data.splitlines())
         self.stdout.write(
-            READY.format(url=demo.stack.base_url, logins=logins, logs=demo.stack.logs)
+            READY.format(
+                url=demo.stack.base_url,
+                password=demo.stack.sample_password(),
+                logins=logins,
+                logs=demo.stack.logs,
+            )
         )
         if reasons:
             listed = "\n".join(f"  - {reason}" for reason in reasons)
