@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import time
 from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from config.stack.binaries import copy_binaries
 from tests.settings import POSTGRES, TEST_DIR
 
-pytest_plugins: list[str] = []
+pytest_plugins = ["tests.stack.browser", "tests.stack.fixtures"]
+if find_spec("tests.practice.plugin"):
+    pytest_plugins.append("tests.practice.plugin")
+
+NEVER_SKIPPED = ("range", "browser")
+RANGE_UP_S = 40 * 60
+"""A cold build of every Kubernetes component on two busy cores, and the raise."""
 
 
 @pytest.fixture(scope="session")
@@ -35,3 +46,55 @@ def postgres() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(postgres: None) -> None:
     """pytest-django asks for this before it makes the test database."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What needs nothing first, the browser last: the range is raised meanwhile."""
+
+    def turn(item: pytest.Item) -> int:
+        if item.get_closest_marker("browser"):
+            return 2
+        return 1 if item.get_closest_marker("range") else 0
+
+    items.sort(key=turn)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any]) -> None:
+    """Before the range is first used: wait for the raise that `make test` began beside us."""
+    result = os.environ.get("BELAY_TEST_RANGE_RESULT")
+    if fixturedef.argname != "practice_range" or not result:
+        return
+    path, give_up_at = Path(result), time.monotonic() + RANGE_UP_S
+    while not path.exists():
+        if time.monotonic() > give_up_at:
+            pytest.exit(f"the practice range was not up within {RANGE_UP_S} s", returncode=3)
+        time.sleep(0.5)
+    if path.read_text().strip() != "0":
+        last = "\n".join(path.with_name("range.log").read_text().splitlines()[-15:])
+        pytest.exit(f"the practice range could not be raised:\n{last}", returncode=3)
+
+
+class SkipGuard:
+    """In `make test`, a skipped range or browser test is a failure: nothing was proved."""
+
+    def __init__(self) -> None:
+        self.skipped: list[str] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.skipped and any(name in report.keywords for name in NEVER_SKIPPED):
+            self.skipped.append(report.nodeid)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if self.skipped and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        for nodeid in self.skipped:
+            terminalreporter.write_line(f"SKIPPED AND SO FAILED: {nodeid}", red=True)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if os.environ.get("BELAY_TEST_ALL") == "1":
+        config.pluginmanager.register(SkipGuard())

@@ -25,6 +25,11 @@ def clean(stack: Stack, *, say: Callable[[str], None], keep_cache: bool) -> None
 
     Raises StackError when something remains; it says what.
     """
+    if stack.state_dir.exists() and not _is_ours(stack.state_dir):
+        raise StackError(
+            f"{stack.state_dir} was not made by a demo (it has no {STACK_ENV}): it is left alone; "
+            "check BELAY_STATE_DIR."
+        )
     _stop(stack, say)
     if os.geteuid() == 0:
         _drop_range(stack, say, keep_cache=keep_cache)
@@ -84,11 +89,6 @@ def _remove_files(stack: Stack, say: Callable[[str], None]) -> None:
     if not directory.exists():
         say(f"Nothing is left of the demo in {directory}.")
         return
-    if not _is_ours(directory):
-        raise StackError(
-            f"{directory} was not made by a demo (it has no {STACK_ENV}): it is left alone; "
-            "check BELAY_STATE_DIR."
-        )
     shutil.rmtree(directory)
     # The folders above it were made for it, unless something else lies in them.
     for parent in (directory.parent, directory.parent.parent):
