@@ -169,20 +169,19 @@ class Journal:
                 )
 
     @_deadline
-    def close(self, run: Run) -> Run | None:
+    def close(self, run: Run, at: dt.datetime) -> Run | None:
         with transaction.atomic():
             if not _prove_fence(run.id, run.fence):
                 return None
             injection = Injection.objects.select_for_update().get(pk=run.id)
             if injection.state != InjectionState.OBSERVING:
                 return None
-            now = timezone.now()
-            judged = judge_run(injection, ended_at=now)
+            judged = judge_run(injection, ended_at=at)
             injection.verdict = judged.verdict
             injection.reason = judged.reason
             injection.judgement = judged.lines
             injection.state = InjectionState.CLEAN
-            injection.ended_at = now
+            injection.ended_at = at
             injection.save(update_fields=["verdict", "reason", "judgement", "state", "ended_at"])
             _entry(
                 run.id,

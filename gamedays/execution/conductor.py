@@ -358,7 +358,7 @@ class Conductor:
             return TICK_S
         self._world.watch.stop()
         self._record(run)
-        self._world.rows.close(run)
+        self._world.rows.close(run, self._world.clock.now())
         return None
 
     # -- helpers ----------------------------------------------------------------------------------

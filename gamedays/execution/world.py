@@ -104,8 +104,8 @@ class Rows(Protocol):
 
     def write_census(self, run: Run, census: PodCensus) -> None: ...
 
-    def close(self, run: Run) -> Run | None:
-        """Judge, draft findings, evaluate re-verifications, release the slot: one transaction."""
+    def close(self, run: Run, at: dt.datetime) -> Run | None:
+        """End the run at `at`: judge, draft findings, evaluate re-verifications, release the slot: one transaction."""
 
     def give_up(self, injection_id: uuid.UUID, fence: int) -> None:
         """Say that this conductor stops; a watchdog may take over at once."""
