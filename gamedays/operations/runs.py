@@ -48,7 +48,7 @@ def begin_next(*, gameday: Gameday, actor: User, due_at: dt.datetime) -> Injecti
     if item is None:
         raise Conflict("Every fault of the agenda has been run.", code="agenda_done")
     if gameday.state == GamedayState.BOOKED:
-        _open(gameday, actor)
+        _open(gameday, actor, due_at)
     injection = Injection(
         agenda_item=item,
         cluster=gameday.cluster,
@@ -147,14 +147,14 @@ def add_note(*, actor: User, injection: Injection, text: str) -> TimelineEntry:
     )
 
 
-def _open(gameday: Gameday, actor: User) -> None:
+def _open(gameday: Gameday, actor: User, due_at: dt.datetime) -> None:
     now = timezone.now()
     gameday.state = GamedayState.RUNNING
     gameday.started_at, gameday.started_by = now, actor
-    if now < gameday.starts_at:
+    if due_at < gameday.starts_at:
         # It begins early: the booking moves, so that what it takes is what the calendar shows.
         length = gameday.ends_at - gameday.starts_at
-        gameday.period = DateTimeTZRange(now, now + length)
+        gameday.period = DateTimeTZRange(due_at, due_at + length)
     try:
         with transaction.atomic():
             gameday.save(update_fields=["state", "started_at", "started_by", "period"])
