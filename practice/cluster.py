@@ -1,0 +1,79 @@
+"""Speaking to the range's cluster as its owner, through kubectl of the same build."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from practice.plan import Plan
+from practice.system import CommandError, run, wait_until
+
+Object = dict[str, Any]
+OWNER = "belay-practice"
+"""Field manager of everything that the range itself applies."""
+
+
+def kubectl(plan: Plan, argv: Sequence[str], *, stdin: str | None = None,
+            timeout: float = 60.0) -> str:  # fmt: skip
+    """Run kubectl with the owner's credentials and return what it printed."""
+    program = str(plan.dir / "bin" / "kubectl")
+    base = [program, f"--kubeconfig={plan.admin_kubeconfig}", "--request-timeout=30s"]
+    return run([*base, *argv], stdin=stdin, timeout=timeout)
+
+
+def apply(plan: Plan, objects: Sequence[Object]) -> None:
+    """Server-side apply; retried for a minute, because a young API server may still refuse."""
+    text = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
+    argv = ["apply", "--server-side", "--force-conflicts", f"--field-manager={OWNER}", "-f", "-"]
+    last: list[CommandError] = []
+
+    def applied() -> bool:
+        try:
+            kubectl(plan, argv, stdin=text, timeout=90)
+        except CommandError as error:
+            last[:] = [error]
+            return False
+        return True
+
+    try:
+        wait_until(applied, timeout=90, what="objects applied", every=2.0)
+    except Exception:
+        if last:
+            raise last[0] from None
+        raise
+
+
+def get(plan: Plan, *argv: str) -> Object:
+    """An object, or a list of them, as JSON."""
+    return dict(json.loads(kubectl(plan, ["get", *argv, "-o", "json"])))
+
+
+def is_rolled_out(plan: Plan, namespace: str, kind: str, name: str) -> bool:
+    """Whether every wanted pod of a Deployment or DaemonSet is new and ready."""
+    try:
+        item = get(plan, kind, name, "-n", namespace)
+    except CommandError:
+        return False
+    status, spec = item.get("status", {}), item["spec"]
+    if status.get("observedGeneration", 0) < item["metadata"]["generation"]:
+        return False
+    if kind == "daemonset":
+        wanted = status.get("desiredNumberScheduled", 0)
+        updated, ready = status.get("updatedNumberScheduled", 0), status.get("numberReady", 0)
+        return bool(wanted) and updated == wanted == ready
+    wanted = spec.get("replicas", 1)
+    updated, ready = status.get("updatedReplicas", 0), status.get("readyReplicas", 0)
+    return bool(updated == wanted and ready == wanted)
+
+
+def wait_rolled_out(plan: Plan, namespace: str, kind: str, name: str, *, timeout: float) -> None:
+    """Wait until it is rolled out; the error names what its pods are waiting for."""
+    try:
+        wait_until(
+            lambda: is_rolled_out(plan, namespace, kind, name),
+            timeout=timeout, what=f"{kind} {namespace}/{name} ready", every=1.0,
+        )  # fmt: skip
+    except Exception as error:
+        said = kubectl(plan, ["get", "pods", "-n", namespace, "-o", "wide"])
+        raise type(error)(f"{error}\n{said}") from None

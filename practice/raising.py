@@ -1,0 +1,337 @@
+"""Raising a range, step by step. Every step looks first, so that a half-made range goes on."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Protocol
+
+from practice import (
+    bootstrap,
+    cluster,
+    components,
+    images,
+    machine,
+    network,
+    nodes,
+    owner,
+    packages,
+    preflight,
+    proxy,
+    registry,
+    versions,
+    weaknesses,
+    workloads,
+)
+from practice.components import Built
+from practice.facts import NodeFacts, RangeFacts, Reporter
+from practice.keeper import Service
+from practice.plan import LEGACY_PORT, REGISTRY_NODE_PORT, SHOP_HOST, Node, Plan
+from practice.system import SYSTEM_PATH, CommandError, RangeError, wait_until
+
+STEPS = {
+    "look at this machine": 1.0,
+    "build the programs": 2.0,
+    "write the images": 2.0,
+    "start the nodes": 12.0,
+    "make the first node a cluster": 25.0,
+    "join the second node": 35.0,
+    "join the third node": 35.0,
+    "fill the registry": 10.0,
+    "start the workloads": 30.0,
+    "introduce Belay": 3.0,
+    "wait until traffic flows": 10.0,
+}
+COLD_BUILD_S = 700.0
+
+
+class Hands(Protocol):
+    """Whoever owns the range's processes."""
+
+    def keep(self, service: Service) -> None: ...
+
+    def stop(self, name: str) -> None: ...
+
+
+class Raising:
+    """One attempt to raise one range."""
+
+    def __init__(self, plan: Plan, hands: Hands, *, echo: Callable[[str], None]) -> None:
+        self.plan, self.hands = plan, hands
+        self.report = Reporter(plan.dir / "progress.json", STEPS, echo=echo)
+        self.built: Built
+        self.archives: list[str] = []
+        self.guard_image = ""
+        self._report_lock = threading.Lock()
+
+    def run(self) -> bool:
+        """Raise the range; False when that failed, with the reason in the progress file."""
+        began = time.monotonic()
+        try:
+            self._save_facts("raising")
+            self._prepare()
+            self._start_nodes()
+            self._make_cluster()
+            self._fill()
+            self._finish()
+            self.report.finish(f"ready after {time.monotonic() - began:.0f} s")
+        except RangeError as error:
+            self._save_facts("failed")
+            self.report.fail(str(error))
+            return False
+        except Exception as error:
+            # Whoever waits for this range must hear of it; the traceback goes to the log.
+            self._save_facts("failed")
+            self.report.fail(f"unexpected: {type(error).__name__}: {error}")
+            raise
+        return True
+
+    def _prepare(self) -> None:
+        self.report.begin("look at this machine")
+        if found := preflight.problems():
+            raise RangeError("; ".join(found))
+        packages.ensure(self.report.say)
+        machine.raise_limits()
+        if not components.is_cached():
+            self.report.expect("build the programs", COLD_BUILD_S)
+        self.report.begin("build the programs")
+        self.built = components.build_all(self.report.say)
+        link = self.plan.dir / "bin"
+        link.unlink(missing_ok=True)
+        link.symlink_to(self.built.bin)
+        self.report.begin("write the images")
+        self.archives = images.system_archives(self.built, self.report.say)
+
+    def _start_nodes(self) -> None:
+        plan = self.plan
+        self.report.begin("start the nodes")
+        network.ensure_bridge(plan)
+        if proxy.ask_admin(plan, "/ready") is None:
+            preflight.check_ports(plan)
+        proxy.write_config(plan, check_readyz=proxy.checks_readyz(plan))
+        env = {"PATH": SYSTEM_PATH}
+        self.hands.keep(
+            Service(
+                name="proxy",
+                argv=lambda: proxy.argv(plan, self.built.bin / "envoy"),
+                log=plan.logs / "proxy.log",
+                env=env,
+            )
+        )
+        self.hands.keep(
+            Service(
+                name="legacy",
+                argv=lambda: [str(self.built.bin / "shop")],
+                log=plan.logs / "legacy.log",
+                env=env
+                | {"SHOP_NAME": "legacy", "SHOP_ADDR": f"{plan.gateway}:{LEGACY_PORT}",
+                   "SHOP_DRAIN": "0s"},
+            )
+        )  # fmt: skip
+        if not any(bootstrap.has_joined(node) for node in plan.nodes):
+            for node in plan.nodes:
+                self._make_fresh(node)
+        for node in plan.nodes:
+            self._start(node)
+
+    def _make_cluster(self) -> None:
+        plan, first = self.plan, self.plan.nodes[0]
+        with ThreadPoolExecutor(max_workers=2) as pool:
+            imports: dict[str, Future[None]] = {}
+            self._ready_to_run(first)
+            for node in plan.nodes[1:]:
+                imports[node.name] = pool.submit(self._ready_to_run, node)
+            self.report.begin("make the first node a cluster")
+            made_now = not any(bootstrap.has_joined(node) for node in plan.nodes)
+            if made_now:
+                bootstrap.init_cluster(plan)
+            via = next(node for node in plan.nodes if bootstrap.has_joined(node))
+            bootstrap.write_owner_files(plan, via)
+            try:
+                bootstrap.wait_for_api(via, timeout=180)
+            except RangeError:
+                if all(bootstrap.has_joined(node) for node in plan.nodes):
+                    raise
+                # A half-made cluster without a quorum is cheaper to make again than to mend.
+                self.report.say("the half-made cluster does not answer: making it again")
+                for node in plan.nodes:
+                    self._make_fresh(node)
+                    self._start(node)
+                    self._ready_to_run(node)
+                bootstrap.init_cluster(plan)
+                via, made_now = first, True
+                bootstrap.write_owner_files(plan, via)
+            self._spread_dns()
+            cluster.apply(plan, workloads.contour(self.built))
+            cluster.apply(plan, workloads.registry())
+            for node, step in zip(
+                plan.nodes[1:], ("join the second node", "join the third node"), strict=True
+            ):
+                self.report.begin(step)
+                imports[node.name].result()
+                if not bootstrap.has_joined(node):
+                    self._join(node, via, fresh=made_now)
+            if not bootstrap.has_joined(first):
+                self._join(first, via, fresh=False)
+            self._mend(via)
+
+    def _spread_dns(self) -> None:
+        """Keep CoreDNS's two pods apart, for the same reason as Contour's."""
+        affinity = workloads.apart({"k8s-app": "kube-dns"})
+        patch = json.dumps({"spec": {"template": {"spec": {"affinity": affinity}}}})
+        argv = ["patch", "deployment", "coredns", "-n", "kube-system", "--patch", patch]
+        cluster.kubectl(self.plan, argv)
+
+    def _join(self, node: Node, via: Node, *, fresh: bool) -> None:
+        """Join a node, forgetting first whatever an earlier attempt left of it."""
+        if bootstrap.has_tried(node):
+            self.report.say(f"{node.name} was half joined: making it again")
+            bootstrap.forget_node(self.plan, node, via)
+            self._make_fresh(node)
+            self._start(node)
+            self._ready_to_run(node)
+        if not fresh:
+            bootstrap.renew_invitation(self.plan, via)
+        bootstrap.join_node(self.plan, node)
+
+    def _mend(self, via: Node) -> None:
+        """Make nodes again that joined once and do not come up now."""
+        for node in self.plan.nodes:
+            try:
+                wait_until(
+                    lambda node=node: nodes.kubelet_healthy(node) and bootstrap.api_ready(node),
+                    timeout=240, what=f"node {node.name} healthy", every=1.0,
+                )  # fmt: skip
+            except RangeError:
+                self.report.say(f"{node.name} does not come up: making it again")
+                other = next(n for n in self.plan.nodes if n != node and bootstrap.api_ready(n))
+                (node.root / bootstrap.DONE).unlink(missing_ok=True)
+                self._join(node, other, fresh=False)
+
+    def _fill(self) -> None:
+        plan = self.plan
+        self.report.begin("fill the registry")
+        host = plan.node(workloads.REGISTRY_NODE).address
+        cluster.wait_rolled_out(plan, "registry", "deployment", "registry", timeout=180)
+        shop = images.shop_image(self.built)
+        for name in workloads.PUSHED:
+            wait_until(
+                lambda name=name: self._pushed(shop, host, name),
+                timeout=60, what=f"{name}:1 in the registry", every=1.0,
+            )  # fmt: skip
+        self.report.begin("start the workloads")
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            guard = pool.submit(self._load_guard)
+            cluster.apply(plan, workloads.shop(plan))
+            if not cluster.kubectl(
+                plan, ["get", "deployment", "prices", "-n", "shop", "--ignore-not-found"]
+            ):
+                # Only once: a fix that a player applied to them must outlive the next `up`.
+                cluster.apply(plan, workloads.neighbours())
+            guard.result()
+        for namespace, kind, name in (
+            ("kube-system", "deployment", "coredns"),
+            ("projectcontour", "deployment", "contour"),
+            ("projectcontour", "daemonset", "envoy"),
+            ("shop", "deployment", "shop"),
+            ("shop", "deployment", "prices"),
+            ("shop", "deployment", "vouchers"),
+        ):
+            cluster.wait_rolled_out(plan, namespace, kind, name, timeout=240)
+
+    def _pushed(self, image: images.Image, host: str, name: str) -> bool:
+        if registry.has(host, REGISTRY_NODE_PORT, name, "1"):
+            return True
+        try:
+            registry.push(image, host, REGISTRY_NODE_PORT, name, "1")
+        except RangeError:
+            return False  # its NodePort is not in the nodes' rules yet
+        return registry.has(host, REGISTRY_NODE_PORT, name, "1")
+
+    def _load_guard(self) -> None:
+        try:
+            self.guard_image = load_guard(self.plan)
+        except (RangeError, OSError) as error:
+            self.report.say(f"no guard image yet: {error}")
+
+    def _finish(self) -> None:
+        plan = self.plan
+        self.report.begin("introduce Belay")
+        owner.introduce(plan)
+        self.report.begin("wait until traffic flows")
+        wait_until(lambda: shop_answers(plan), timeout=120, what=f"shop at {plan.shop_url}")
+        self._save_facts("ready")
+
+    def _start(self, node: Node) -> None:
+        self.hands.keep(
+            nodes.service(
+                self.plan, node, programs=self.built.bin, images=images.archives_dir()
+            )
+        )  # fmt: skip
+
+    def _ready_to_run(self, node: Node) -> None:
+        wait_until(
+            lambda: nodes.runtime_answers(node), timeout=90, what=f"containerd of {node.name}"
+        )
+        with self._report_lock:
+            self.report.say(f"{node.name} is up, importing images")
+        nodes.import_images(node, self.archives)
+
+    def _make_fresh(self, node: Node) -> None:
+        self.hands.stop(node.name)
+        nodes.cut_power(node)
+        nodes.wipe(node)
+
+    def _save_facts(self, phase: str) -> None:
+        facts(self.plan, phase, guard_image=self.guard_image).save()
+
+
+def facts(plan: Plan, phase: str, *, guard_image: str) -> RangeFacts:
+    """The facts of a range in that phase."""
+    states = weaknesses.states(plan) if phase == "ready" else {}
+    return RangeFacts(
+        name=plan.name,
+        index=plan.slot,
+        phase=phase,
+        kubernetes_version=versions.KUBERNETES,
+        api_endpoint=plan.api_endpoint,
+        ca_file=str(plan.ca_file),
+        kubeconfig=str(plan.kubeconfig),
+        admin_kubeconfig=str(plan.admin_kubeconfig),
+        nodes=[
+            NodeFacts(name=node.name, address=node.address, api_server=node.api_server)
+            for node in plan.nodes
+        ],
+        shop_url=plan.shop_url,
+        shop_host=SHOP_HOST,
+        legacy_url=plan.legacy_url,
+        guard_image=guard_image,
+        proxy_admin=plan.proxy_admin,
+        weaknesses={name: bool(state) for name, state in states.items()},
+    )
+
+
+def load_guard(plan: Plan) -> str:
+    """Build the guard's image when the guard changed, import it into every node, name it."""
+    archive: Path = images.guard_archive()
+    for node in plan.nodes:
+        nodes.import_images(node, [archive.name])
+    return images.guard_image_name()
+
+
+def shop_answers(plan: Plan) -> bool:
+    """Whether a request through the edge reaches the shop."""
+    import http.client
+
+    link = http.client.HTTPConnection(plan.gateway, timeout=3)
+    try:
+        link.request("GET", "/", headers={"Host": SHOP_HOST})
+        return link.getresponse().status == 200
+    except (OSError, http.client.HTTPException, CommandError):
+        return False
+    finally:
+        link.close()

@@ -1,0 +1,153 @@
+"""Small things that the machine is asked for: commands, processes, locks and safe writes."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+class RangeError(Exception):
+    """Something a person has to know: what was wrong, with which value, and what to do now."""
+
+
+class CommandError(RangeError):
+    """A command ended badly; the text carries the end of what it said."""
+
+    def __init__(self, argv: Sequence[str], code: int, output: str) -> None:
+        self.code = code
+        self.output = output
+        tail = "\n".join(output.strip().splitlines()[-8:])
+        super().__init__(f"`{' '.join(argv)}` ended with {code}: {tail}")
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    stdin: str | None = None,
+    timeout: float = 120.0,
+    check: bool = True,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    log: Path | None = None,
+) -> str:
+    """Run a command and return what it wrote to standard output.
+
+    `timeout` is in seconds. Standard error joins the output only in the error and in `log`.
+    Raises CommandError when the command cannot be started, fails (with `check`) or is too slow.
+    """
+    try:
+        done = subprocess.run(
+            list(argv),
+            input=stdin,
+            stdin=subprocess.DEVNULL if stdin is None else None,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=timeout,
+            env=dict(os.environ if env is None else env),
+            cwd=cwd,
+            check=False,
+        )
+    except FileNotFoundError as error:
+        raise CommandError(argv, 127, f"{error.filename}: not found") from None
+    except subprocess.TimeoutExpired as error:
+        said = error.stderr or b""
+        text = said if isinstance(said, str) else said.decode(errors="replace")
+        raise CommandError(argv, 124, f"no end after {timeout:.0f} s\n{text}") from None
+    if log is not None:
+        with log.open("a", encoding="utf-8") as sink:
+            sink.write(f"$ {' '.join(argv)}\n{done.stdout}{done.stderr}")
+    if check and done.returncode != 0:
+        raise CommandError(argv, done.returncode, done.stderr or done.stdout)
+    return done.stdout
+
+
+def start_ticks(pid: int) -> int | None:
+    """Start time of a process in clock ticks since boot, or None when there is none.
+
+    With the pid it names one process of one boot for certain: pids are used again. A zombie has
+    ended and counts as none.
+    """
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    fields = stat.rpartition(")")[2].split()
+    return None if fields[0] in "ZX" else int(fields[19])
+
+
+def is_alive(pid: int, started: int) -> bool:
+    """Whether exactly that process, and no later one of the same pid, is alive."""
+    return start_ticks(pid) == started
+
+
+def children_of(pid: int) -> list[int]:
+    """Direct children of a process, as pids seen from the host."""
+    found: list[int] = []
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            text = (task / "children").read_text(encoding="ascii")
+            found.extend(int(word) for word in text.split())
+    return found
+
+
+def write_atomic(path: Path, text: str, mode: int = 0o644) -> None:
+    """Replace a file in one rename, so that a reader sees the old bytes or the new ones."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as sink:
+        os.fchmod(descriptor, mode)
+        sink.write(text)
+        sink.flush()
+        os.fsync(descriptor)
+    draft.replace(path)
+
+
+@contextlib.contextmanager
+def file_lock(path: Path, *, wait: bool = True) -> Iterator[bool]:
+    """Hold an exclusive lock on a file; the kernel drops it when the holder dies.
+
+    With `wait=False` yields False at once when somebody else holds it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            yield False
+            return
+        yield True
+
+
+def wait_until(
+    condition: Callable[[], bool], *, timeout: float, what: str, every: float = 0.2
+) -> None:
+    """Look every `every` seconds until the condition holds; raise RangeError after `timeout` s."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > deadline:
+            raise RangeError(f"{what}: not so after {timeout:.0f} s")
+        time.sleep(every)
+
+
+def bound_log(path: Path, limit: int = 8 * 1024 * 1024) -> None:
+    """Keep a log below about two limits (bytes): the former half moves to `<name>.1`.
+
+    The file is copied and cut in place, because its writer holds it open for appending.
+    """
+    try:
+        if path.stat().st_size <= limit:
+            return
+    except FileNotFoundError:
+        return
+    path.with_name(path.name + ".1").write_bytes(path.read_bytes())
+    os.truncate(path, 0)
