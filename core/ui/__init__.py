@@ -1,0 +1,1 @@
+"""Pages that stand on people, teams and clusters alone, and what every page uses."""

@@ -1,0 +1,81 @@
+"""Clusters as their pages show them: nodes, guards, probes."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from django.utils import timezone
+
+from core import selectors as core_selectors
+from core.models import Cluster, ClusterSetup, Node
+from gamedays.models import Guard, Injection, Probe
+
+if TYPE_CHECKING:
+    from core.models import User
+
+_SEEN_WITHIN = dt.timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True)
+class GuardedNode:
+    """One node and its guard. `state` is a key of the marks."""
+
+    node: Node
+    guard: Guard | None
+    state: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterCard:
+    cluster: Cluster
+    nodes: list[GuardedNode]
+    probes: list[Probe]
+    setup: ClusterSetup | None
+
+    @property
+    def guarded(self) -> int:
+        return sum(1 for row in self.nodes if row.guard is not None)
+
+    @property
+    def felt(self) -> int:
+        return sum(1 for probe in self.probes if probe.felt_by_users and probe.enabled)
+
+
+def cluster_cards(user: User) -> list[ClusterCard]:
+    """Every visible cluster with what stands on it, in a constant number of queries."""
+    clusters = (
+        core_selectors.clusters(user)
+        .select_related("clustersetup", "team")
+        .prefetch_related("nodes__guard", "probes")
+    )
+    return [_card(cluster) for cluster in clusters]
+
+
+def cluster_card(user: User, slug: str) -> ClusterCard:
+    """One cluster. Raises `NotFound`, to outsiders too."""
+    return _card(core_selectors.cluster_named(user, slug))
+
+
+def newest_runs(cluster: Cluster, limit: int = 8) -> list[Injection]:
+    runs = cluster.injections.select_related("agenda_item__gameday")
+    return list(runs.order_by("-asked_at")[:limit])
+
+
+def _card(cluster: Cluster) -> ClusterCard:
+    now = timezone.now()
+    return ClusterCard(
+        cluster=cluster,
+        nodes=[_guarded(node, now) for node in cluster.nodes.all()],
+        probes=list(cluster.probes.all()),
+        setup=getattr(cluster, "clustersetup", None),
+    )
+
+
+def _guarded(node: Node, now: dt.datetime) -> GuardedNode:
+    guard = getattr(node, "guard", None)
+    if guard is None:
+        return GuardedNode(node, None, "no_guard")
+    seen = guard.last_seen_at is not None and now - guard.last_seen_at < _SEEN_WITHIN
+    return GuardedNode(node, guard, "reachable" if seen else "silent")

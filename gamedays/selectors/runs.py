@@ -1,0 +1,170 @@
+"""One run as its page shows it: where it stands, what was written down, what comes next."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from core.errors import NotFound
+from gamedays.choices import EntryKind, InjectionState
+from gamedays.models import Finding, Injection, TimelineEntry
+
+if TYPE_CHECKING:
+    import uuid
+
+    from django.db.models import QuerySet
+
+    from core.models import User
+
+_S = InjectionState
+_EVIDENCE_PER_STEP = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A moment of the run that the chart draws."""
+
+    key: str
+    word: str
+    at: dt.datetime
+
+
+@dataclass(slots=True)
+class Step:
+    """One phase of the stepper."""
+
+    key: str
+    title: str
+    meaning: str
+    at: dt.datetime | None
+    status: str = "todo"
+    """todo, now, done, skipped, failed."""
+    evidence: list[TimelineEntry] = field(default_factory=list)
+    asked_at: dt.datetime | None = None
+
+
+def runs(user: User) -> QuerySet[Injection]:
+    return Injection.objects.visible_to(user).select_related(
+        "cluster__team",
+        "agenda_item__gameday__facilitator",
+        "agenda_item__gameday__cluster",
+        "asked_by",
+        "abort_requested_by",
+    )
+
+
+def run_with_id(user: User, run_id: uuid.UUID) -> Injection:
+    """The run of that id. Raises `NotFound`, to outsiders too."""
+    found = runs(user).filter(pk=run_id).first()
+    if found is None:
+        raise NotFound(f"There is no run {run_id} among those that you may see.")
+    return found
+
+
+def timeline(run: Injection) -> list[TimelineEntry]:
+    """Everything that was written down, oldest first."""
+    return list(run.timeline.select_related("actor"))
+
+
+def findings_of(run: Injection) -> list[Finding]:
+    return list(run.findings.order_by("created_at"))
+
+
+def marks(run: Injection) -> list[Mark]:
+    """The moments that the chart marks, in their order."""
+    moments = (
+        ("armed", "Armed", run.armed_at),
+        ("bitten", "Bitten", run.bitten_at),
+        ("undo_asked", "Undo", run.undo_asked_at),
+        ("restored", "Restored", run.restored_at),
+        ("ended", "End", run.ended_at if run.bitten_at else None),
+    )
+    return [Mark(key, word, at) for key, word, at in moments if at is not None]
+
+
+def steps(run: Injection, entries: list[TimelineEntry]) -> list[Step]:
+    """The phases with their times, and the evidence that was written down in each."""
+    rows = [
+        Step("asked", "Asked for", "A person or the clock asked for it.", run.asked_at),
+        Step(
+            "preflight",
+            "Steady state checked",
+            "The cluster is the marked one, its guards answer, every probe passes.",
+            run.preflight_at,
+        ),
+        Step("armed", "Armed", "The way back is on the node, and was read back.", run.armed_at),
+        Step("bitten", "Fault seen to bite", "The old process was seen gone.", run.bitten_at),
+        Step(
+            "undone",
+            "Undo",
+            "Requested is not confirmed: both times are shown.",
+            run.undone_at,
+            asked_at=run.undo_asked_at,
+        ),
+        Step(
+            "restored",
+            "Restored",
+            "Fingerprint, processes, health and a canary agree.",
+            run.restored_at,
+        ),
+        Step(
+            "ended",
+            "Watched to the end",
+            "Evictions and crash loops come after the control plane is back.",
+            run.ended_at,
+        ),
+    ]
+    _set_status(run, rows)
+    _share_out(rows, entries)
+    return rows
+
+
+_AT = {
+    _S.PLANNED: "preflight",
+    _S.PREFLIGHT: "preflight",
+    _S.ARMING: "armed",
+    _S.ARMED: "bitten",
+    _S.INJECTING: "bitten",
+    _S.ACTIVE: "undone",
+    _S.UNDOING: "undone",
+    _S.UNDO_STUCK: "undone",
+    _S.VERIFYING: "restored",
+    _S.OBSERVING: "ended",
+}
+"""Which step is waited for in which state."""
+
+
+def _set_status(run: Injection, rows: list[Step]) -> None:
+    waited_for = _AT.get(InjectionState(run.state))
+    reached = next((i for i, row in enumerate(rows) if row.key == waited_for), len(rows))
+    for position, row in enumerate(rows):
+        if position < reached:
+            row.status = "done" if row.at is not None else "skipped"
+        elif position == reached:
+            row.status = "now"
+    # A time of `preflight_at` is its beginning: a refusal is where the road ended.
+    if run.state == _S.REFUSED:
+        rows[1].status = "failed"
+    if run.state == _S.UNDO_STUCK:
+        rows[4].status = "failed"
+    if run.state == _S.ACTIVE:
+        # The fault holds: that is the phase we are in, though the next mark is the undo.
+        rows[3].status = "now"
+        rows[4].status = "todo"
+
+
+def _share_out(rows: list[Step], entries: list[TimelineEntry]) -> None:
+    """Give each piece of evidence to the step that it led to: the next mark after it."""
+    told = [entry for entry in entries if entry.kind in (EntryKind.EVIDENCE, EntryKind.ALARM)]
+    dated = [row for row in rows if row.at is not None]
+    current = next((row for row in rows if row.status in ("now", "failed")), None)
+    slack = dt.timedelta(milliseconds=500)
+    for entry in told:
+        home = next(
+            (row for row in dated if row.at is not None and entry.at <= row.at + slack), current
+        )
+        if home is not None:
+            home.evidence.append(entry)
+    for row in rows:
+        row.evidence = row.evidence[-_EVIDENCE_PER_STEP:]

@@ -1,0 +1,163 @@
+"""Samples of a run: for the chart, and in figures beside it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from django.utils import timezone
+
+from gamedays.choices import ProbeKind
+from gamedays.models import Probe, SampleBlock
+from gamedays.selectors.runs import marks
+
+if TYPE_CHECKING:
+    from gamedays.models import Injection
+
+BLOCK_S = 10
+_STALE_S = 6
+"""A probe whose newest sample is older than this, while the run goes on, is unknown."""
+_API_KINDS = (ProbeKind.API_READ, ProbeKind.API_READYZ, ProbeKind.CANARY_WRITE)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One look: `attempts` 0 means that we could not look."""
+
+    at_ms: int
+    passed: int
+    attempts: int
+    latency_ms: float | None
+    detail: str
+
+    def as_row(self) -> list[Any]:
+        row: list[Any] = [self.at_ms, self.passed, self.attempts, self.latency_ms]
+        return [*row, self.detail] if self.detail else row
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeFigures:
+    """One probe's line in the table: now, and its shares while the fault was live and after."""
+
+    probe: Probe
+    state: str
+    """steady, failing or unknown."""
+    newest: Sample | None
+    during: float | None
+    after: float | None
+    lost: int
+    """Samples that could not look."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What the page can still see, and what it cannot."""
+
+    api_away: bool
+    sees: list[str]
+    sees_not: list[str]
+
+
+def probes_of(run: Injection) -> list[Probe]:
+    """The cluster's probes that are on, and those that were when this run was made."""
+    used = set(run.blocks.order_by().values_list("probe_id", flat=True).distinct())
+    return [p for p in Probe.objects.filter(cluster=run.cluster_id) if p.enabled or p.pk in used]
+
+
+def samples_since(run: Injection, after_ms: int | None = None) -> dict[int, list[Sample]]:
+    """Samples by probe id, oldest first, later than `after_ms` (milliseconds since 1970)."""
+    blocks = SampleBlock.objects.filter(injection=run)
+    if after_ms is not None:
+        begin = dt.datetime.fromtimestamp(after_ms / 1000, dt.UTC)
+        blocks = blocks.filter(started_at__gt=begin - dt.timedelta(seconds=2 * BLOCK_S))
+    found: dict[int, list[Sample]] = defaultdict(list)
+    rows = blocks.order_by("started_at", "fence").values_list("probe_id", "started_at", "samples")
+    for probe_id, started_at, samples in rows:
+        begin_ms = int(started_at.timestamp() * 1000)
+        found[probe_id] += _decode(begin_ms, samples, after_ms)
+    for row in found.values():
+        row.sort(key=lambda sample: sample.at_ms)
+    return found
+
+
+def _decode(begin_ms: int, samples: Iterable[list[Any]], after_ms: int | None) -> Iterable[Sample]:
+    for offset_ms, passed, attempts, latency_ms, detail in samples:
+        at_ms = begin_ms + int(offset_ms)
+        if after_ms is None or at_ms > after_ms:
+            yield Sample(at_ms, passed, attempts, latency_ms, str(detail or ""))
+
+
+def samples_payload(run: Injection, after_ms: int | None = None) -> dict[str, Any]:
+    """What the chart asks for each second. Times are milliseconds since 1970."""
+    probes = probes_of(run)
+    found = samples_since(run, after_ms)
+    return {
+        "now": int(timezone.now().timestamp() * 1000),
+        "state": run.state,
+        "final": run.is_final,
+        "marks": [
+            {"key": m.key, "word": m.word, "at": int(m.at.timestamp() * 1000)} for m in marks(run)
+        ],
+        "probes": [
+            {"key": p.key, "title": p.title, "target": p.target, "kind": p.kind} for p in probes
+        ],
+        "samples": {p.key: [s.as_row() for s in found.get(p.pk, [])] for p in probes},
+    }
+
+
+def probe_figures(run: Injection) -> list[ProbeFigures]:
+    """Every probe in figures."""
+    found = samples_since(run)
+    return [_figures(run, probe, found.get(probe.pk, [])) for probe in probes_of(run)]
+
+
+def _figures(run: Injection, probe: Probe, samples: list[Sample]) -> ProbeFigures:
+    newest = samples[-1] if samples else None
+    return ProbeFigures(
+        probe=probe,
+        state=_state(run, newest),
+        newest=newest,
+        during=_share(samples, run.bitten_at, run.undo_asked_at),
+        after=_share(samples, run.restored_at, run.ended_at),
+        lost=sum(1 for sample in samples if sample.attempts == 0),
+    )
+
+
+def _state(run: Injection, newest: Sample | None) -> str:
+    if newest is None or newest.attempts == 0:
+        return "unknown"
+    if not run.is_final and timezone.now().timestamp() * 1000 - newest.at_ms > _STALE_S * 1000:
+        return "unknown"
+    return "steady" if newest.passed == newest.attempts else "failing"
+
+
+def _share(
+    samples: list[Sample], begin: dt.datetime | None, end: dt.datetime | None
+) -> float | None:
+    if begin is None:
+        return None
+    first = begin.timestamp() * 1000
+    last = end.timestamp() * 1000 if end else float("inf")
+    window = [s for s in samples if first <= s.at_ms <= last and s.attempts]
+    attempts = sum(sample.attempts for sample in window)
+    return sum(sample.passed for sample in window) / attempts if attempts else None
+
+
+def sight(run: Injection, figures: list[ProbeFigures]) -> Sight:
+    """What we can see right now. The API counts as away when no read through it passes."""
+    reads = [f for f in figures if f.probe.kind == ProbeKind.API_READ] or [
+        f for f in figures if f.probe.kind == ProbeKind.API_READYZ and not f.probe.target
+    ]
+    api_away = bool(reads) and all(
+        f.state == "failing" and f.newest is not None and f.newest.passed == 0 for f in reads
+    )
+    others = [f for f in figures if f.probe.kind not in _API_KINDS]
+    sees = [f.probe.title for f in others if f.state != "unknown"]
+    sees_not = [f.probe.title for f in figures if f.state == "unknown"]
+    if api_away:
+        sees.append("pod ids, counted on the nodes by their guards")
+        sees_not += ["pod phases and readiness", "restarts", "events of the cluster"]
+    return Sight(api_away=api_away and not run.is_final, sees=sees, sees_not=sees_not)

@@ -1,0 +1,119 @@
+"""The live strip: one line per cluster, on every page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from django.utils import timezone
+
+from core import selectors as core_selectors
+from gamedays.choices import FAULT_MAY_BE_LIVE, InjectionState
+from gamedays.models import Injection
+from gamedays.selectors.words import hold_s, scenario_title, where
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+    from core.models import Cluster, ClusterSetup, User
+
+_LOUD = frozenset({InjectionState.INJECTING, InjectionState.ACTIVE, InjectionState.UNDO_STUCK})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StripLine:
+    """What one cluster's line says. `live` is its fault now, `last` the newest that ended."""
+
+    name: str
+    slug: str = ""
+    live: Injection | None = None
+    last: Injection | None = None
+    setup: ClusterSetup | None = None
+    now: dt.datetime
+
+    @property
+    def state(self) -> str:
+        if self.live is not None:
+            return self.live.state
+        return self.setup.phase if self.setup is not None else "no_fault"
+
+    @property
+    def loud(self) -> bool:
+        """Something is broken on purpose now: the line is red."""
+        return self.live is not None and self.live.state in _LOUD
+
+    @property
+    def may_be_broken(self) -> bool:
+        return self.live is not None and self.live.state in FAULT_MAY_BE_LIVE
+
+    @property
+    def title(self) -> str:
+        return scenario_title(self.live.scenario_key) if self.live else ""
+
+    @property
+    def where(self) -> str:
+        return where(self.live) if self.live else ""
+
+    @property
+    def elapsed_s(self) -> float | None:
+        """Seconds since the fault was seen to bite; None before that and after its undo."""
+        if self.live is None or self.live.bitten_at is None or self.live.undone_at is not None:
+            return None
+        return (self.now - self.live.bitten_at).total_seconds()
+
+    @property
+    def hold_s(self) -> int | None:
+        return hold_s(self.live) if self.live else None
+
+    @property
+    def abort_asked(self) -> bool:
+        return self.live is not None and self.live.abort_requested_at is not None
+
+    @property
+    def can_abort(self) -> bool:
+        """While observing there is nothing left to undo."""
+        return (
+            self.live is not None
+            and not self.abort_asked
+            and self.live.state not in (InjectionState.VERIFYING, InjectionState.OBSERVING)
+        )
+
+
+def strip_lines(user: User) -> list[StripLine]:
+    """Every cluster that the person may see, and what is being raised. Four queries, always."""
+    clusters = list(core_selectors.clusters(user))
+    visible = [cluster.pk for cluster in clusters]
+    live = {
+        run.cluster_id: run
+        for run in Injection.objects.filter(cluster__in=visible)
+        .live()
+        .select_related("abort_requested_by")
+    }
+    last = {
+        run.cluster_id: run
+        for run in Injection.objects.filter(
+            cluster__in=visible, bitten_at__isnull=False, ended_at__isnull=False
+        )
+        .order_by("cluster_id", "-ended_at")
+        .distinct("cluster_id")
+    }
+    setups = core_selectors.setups_in_progress(user)
+    by_cluster = {setup.cluster_id: setup for setup in setups if setup.cluster_id}
+    now = timezone.now()
+
+    def line(cluster: Cluster) -> StripLine:
+        return StripLine(
+            name=cluster.name,
+            slug=cluster.slug,
+            live=live.get(cluster.pk),
+            last=last.get(cluster.pk),
+            setup=by_cluster.get(cluster.pk),
+            now=now,
+        )
+
+    raising = [
+        StripLine(name=setup.name, setup=setup, now=now)
+        for setup in setups
+        if setup.cluster_id is None
+    ]
+    return [line(cluster) for cluster in clusters] + raising

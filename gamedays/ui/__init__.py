@@ -1,0 +1,1 @@
+"""Pages of the loop: plan, break, watch, restore, find, fix, prove."""

@@ -1,0 +1,88 @@
+"""Forms of a finding: its story, its fix, and when to prove it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from django import forms
+from django.utils import timezone
+
+from core.models import User
+from gamedays.choices import Severity
+
+
+class StoryForm(forms.Form):
+    """The finding's story. `version` is the row version that the page showed."""
+
+    version = forms.IntegerField(widget=forms.HiddenInput)
+    title = forms.CharField(max_length=160, label="Title")
+    believed = forms.CharField(
+        label="What we believed", required=False, widget=forms.Textarea(attrs={"rows": 3})
+    )
+    happened = forms.CharField(
+        label="What happened", required=False, widget=forms.Textarea(attrs={"rows": 4})
+    )
+    cause = forms.CharField(
+        label="Why",
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 4}),
+        help_text="The cause, as far as it is understood. Causes, never culprits.",
+    )
+    severity = forms.ChoiceField(choices=Severity.choices, label="Severity")
+    owner = forms.ModelChoiceField(
+        User.objects.none(), label="Who takes it up", required=False, empty_label="Nobody yet"
+    )
+
+
+class FixForm(forms.Form):
+    """What was done. Only a run that began after `fixed_since` can prove it."""
+
+    what = forms.CharField(
+        label="What was done", widget=forms.Textarea(attrs={"rows": 3}), max_length=4000
+    )
+    link = forms.URLField(
+        label="Link",
+        required=False,
+        max_length=500,
+        assume_scheme="https",
+        help_text="The merge request, commit or runbook.",
+    )
+    fixed_since_date = forms.DateField(label="Fixed since")
+    fixed_since_time = forms.TimeField(label="at", input_formats=["%H:%M:%S", "%H:%M"])
+
+    @property
+    def fixed_since(self) -> dt.datetime:
+        data = self.cleaned_data
+        zone = timezone.get_current_timezone()
+        return dt.datetime.combine(data["fixed_since_date"], data["fixed_since_time"], zone)
+
+
+class VerificationForm(forms.Form):
+    """Break the same thing again: now, or at a time in one's own zone."""
+
+    at = forms.ChoiceField(choices=[("now", "Now"), ("later", "At a time")], initial="now")
+    date = forms.DateField(label="Date", required=False)
+    time = forms.TimeField(label="Time", required=False, input_formats=["%H:%M", "%H:%M:%S"])
+
+    def clean(self) -> dict[str, Any]:
+        data: dict[str, Any] = super().clean() or {}
+        if data.get("at") == "later":
+            for name in ("date", "time"):
+                if not data.get(name) and name not in self.errors:
+                    self.add_error(name, f"Give a {name}, or choose “Now”.")
+        return data
+
+    @property
+    def starts_at(self) -> dt.datetime | None:
+        """None means now."""
+        data = self.cleaned_data
+        if data["at"] == "now":
+            return None
+        return dt.datetime.combine(data["date"], data["time"], timezone.get_current_timezone())
+
+
+def fix_initial() -> dict[str, Any]:
+    """Fixed since this very moment, to the second: a run that starts next must count."""
+    now = timezone.localtime()
+    return {"fixed_since_date": now.date(), "fixed_since_time": now.time().replace(microsecond=0)}

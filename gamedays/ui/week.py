@@ -1,0 +1,46 @@
+"""*This week*: the page that a lead reads in five seconds on Monday morning."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET
+
+from core import selectors as core_selectors
+from core.ui.requests import person
+from gamedays.selectors import week as selectors
+from gamedays.selectors.strip import strip_lines
+from gamedays.ui.loop import loop_picture
+
+
+@require_GET
+def week(request: HttpRequest) -> HttpResponse:
+    user = person(request)
+    return render(
+        request,
+        "week/week.html",
+        {
+            "next": selectors.next_gameday(user),
+            "needs": selectors.needs(user),
+            "live": [line for line in strip_lines(user) if line.live is not None],
+            "setups": core_selectors.setups_in_progress(user),
+            "place": (place := selectors.loop_place(user)),
+            "loop": loop_picture(place.key),
+            "here": "",
+            "newcomer": selectors.is_newcomer(user),
+            "progress": selectors.progress(user),
+            "can_book": core_selectors.bookable_clusters(user).exists(),
+        },
+    )
+
+
+@require_GET
+@never_cache
+def setups(request: HttpRequest) -> HttpResponse:
+    """What is being raised, as a fragment; it stops asking when nothing is left to wait for."""
+    return render(
+        request,
+        "week/_setups.html",
+        {"setups": core_selectors.setups_in_progress(person(request))},
+    )

@@ -1,0 +1,12 @@
+"""Pages about what is migrated."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from migrator.ui import services
+
+urlpatterns = [
+    path("services/", services.services, name="services"),
+    path("services/<slug:slug>/", services.service, name="service"),
+]
