@@ -17,7 +17,7 @@ from config.stack.postgres import clean_environment
 
 ENGINE_DB_DEADLINE_S = 5
 """A conductor that cannot reach the database must undo soon, so it may not wait long for it."""
-WEB_DB_DEADLINE_S = 10
+WEB_DB_DEADLINE_S = 5
 FAULT_THREADS = 8
 DEFAULT_THREADS = 4
 WEB_PROCESSES = 2

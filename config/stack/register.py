@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import structlog
-from django.db import transaction
 
 from config.stack.errors import StackError
 from core.choices import SetupPhase, Stage
 from core.kube import parse_kubeconfig
 from core.models import Cluster, User
 from core.operations.clusters import look_at_cluster, record_cluster_setup, register_cluster
+from gamedays.operations.clusters import retire_cluster
 from gamedays.operations.guards import install_guards
 from gamedays.operations.probes import UserProbe, create_standard_probes
 from gamedays.operations.sample import link_sample_service, sample_team
@@ -75,7 +75,7 @@ def register_range(range_name: str) -> Cluster:
         raise StackError("There is no platform owner: run `manage.py load_sample_data`.")
     record_step("Registering the cluster")
     kubeconfig = Path(facts.kubeconfig).read_text(encoding="utf-8")
-    cluster = _known(kubeconfig)
+    cluster = _known(kubeconfig, actor=actor)
     if cluster is None:
         cluster = register_cluster(
             actor=actor,
@@ -117,14 +117,15 @@ def register_range(range_name: str) -> Cluster:
     return cluster
 
 
-def _known(kubeconfig: str) -> Cluster | None:
-    """The cluster row of this very range, or None; an older range's row makes room for it."""
+def _known(kubeconfig: str, *, actor: User) -> Cluster | None:
+    """The row of this very range, or None. A range that was taken down and raised again is
+    another cluster (another UID): the old row is retired and its name is free."""
     uid = look_at_cluster(parse_kubeconfig(kubeconfig))["uid"]
-    with transaction.atomic():
-        row = Cluster.objects.select_for_update().filter(name=CLUSTER_NAME).first()
-        if row is None or str(row.uid) == str(uid):
-            return row
-        name = f"{CLUSTER_NAME}-{str(row.uid)[:8]}"
-        Cluster.objects.filter(pk=row.pk).update(name=name, slug=name)
-        log.info("old_range_renamed", name=name)
+    row = Cluster.objects.filter(name=CLUSTER_NAME).first()
+    if row is None or row.uid == uid:
+        return row
+    retire_cluster(
+        actor=actor, cluster=row, reason="The practice range was taken down and raised again."
+    )
+    log.info("old_range_retired", uid=str(row.uid))
     return None
