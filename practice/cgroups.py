@@ -106,11 +106,13 @@ def remove(path: Path, *, timeout: float = 10.0) -> None:
     def gone() -> bool:
         for directory, _, _ in os.walk(path, topdown=False):
             with contextlib.suppress(OSError):
-                os.rmdir(directory)
+                Path(directory).rmdir()
         return not path.exists()
 
     try:
         wait_until(gone, timeout=timeout, what=f"cgroup {path} removed", every=0.05)
     except RangeError:
         pids = sorted(processes(path))
-        raise RangeError(f"cgroup {path} cannot be removed: it still holds processes {pids}")
+        raise RangeError(
+            f"cgroup {path} cannot be removed: it still holds processes {pids}"
+        ) from None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -20,7 +22,7 @@ from practice import (
 )
 from practice.facts import RangeFacts, read_progress
 from practice.plan import Plan, check_name, load_plan
-from practice.system import RangeError, wait_until
+from practice.system import REPOSITORY, RangeError, wait_until
 
 DEFAULT = "demo"
 
@@ -96,10 +98,15 @@ def _up(options: argparse.Namespace) -> int:
 
 
 def _up_in_foreground(plan: Plan) -> int:
-    code = supervisor.supervise(plan, echo=say, foreground=True)
-    if code == 0:
-        for line in teardown.drop(plan.name, say):
-            say(f"left behind: {line}")
+    plan.logs.mkdir(parents=True, exist_ok=True)
+    code = supervisor.supervise(plan, echo=say)
+    if code == 0:  # told to stop
+        # The raising thread may be in the middle of anything: a new program in this process's
+        # place has no such thread, and the locks of this one fall with it.
+        os.environ["PYTHONPATH"] = str(REPOSITORY)
+        argv = [sys.executable, "-m", "practice", "down", "--name", plan.name]
+        sys.stdout.flush()
+        os.execv(sys.executable, argv)  # noqa: S606 (no shell is wanted)
     return code
 
 
@@ -126,10 +133,13 @@ def _follow(plan: Plan) -> int:
 
 
 def _supervise(options: argparse.Namespace) -> int:
-    return supervisor.supervise(load_plan(options.name), echo=say, foreground=False)
+    return supervisor.supervise(load_plan(options.name), echo=say)
 
 
 def _down(options: argparse.Namespace) -> int:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # A few seconds of work that nobody wants half done: a second Ctrl-C does not stop it.
+        signal.signal(number, signal.SIG_IGN)
     left = teardown.drop(options.name, say)
     for line in left:
         print(f"left behind: {line}", file=sys.stderr)

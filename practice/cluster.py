@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from practice.plan import Plan
-from practice.system import CommandError, run, wait_until
+from practice.system import CommandError, RangeError, run, wait_until
 
 Object = dict[str, Any]
 OWNER = "belay-practice"
@@ -38,10 +38,8 @@ def apply(plan: Plan, objects: Sequence[Object]) -> None:
 
     try:
         wait_until(applied, timeout=90, what="objects applied", every=2.0)
-    except Exception:
-        if last:
-            raise last[0] from None
-        raise
+    except RangeError as error:
+        raise last[0] if last else error from None
 
 
 def get(plan: Plan, *argv: str) -> Object:
@@ -74,6 +72,6 @@ def wait_rolled_out(plan: Plan, namespace: str, kind: str, name: str, *, timeout
             lambda: is_rolled_out(plan, namespace, kind, name),
             timeout=timeout, what=f"{kind} {namespace}/{name} ready", every=1.0,
         )  # fmt: skip
-    except Exception as error:
+    except RangeError as error:
         said = kubectl(plan, ["get", "pods", "-n", namespace, "-o", "wide"])
-        raise type(error)(f"{error}\n{said}") from None
+        raise RangeError(f"{error}\n{said}") from None

@@ -19,6 +19,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
 from practice import versions
 from practice.plan import cache_dir
 from practice.system import CommandError, RangeError, file_lock, run
@@ -173,7 +175,9 @@ def _build(program: Program, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(".new")
     argv = [str(go), "build", "-trimpath", "-buildvcs=false", "-ldflags", flags]
-    argv = ["nice", *argv, "-o", str(draft), program.package]
+    # When the range's supervisor is killed, the build ends with it.
+    nice = ["setpriv", "--pdeathsig", "KILL", "nice"]
+    argv = [*nice, *argv, "-o", str(draft), program.package]
     try:
         run(argv, timeout=3600, env=_go_env(), cwd=SOURCES / program.module)
     except CommandError as error:
@@ -222,8 +226,6 @@ def _contour_manifests(contour: Path) -> Path:
     path = contour.with_name("manifests.json")
     if path.exists():
         return path
-    import yaml  # only here: a warm start needs no YAML
-
     said = run(
         [str(find_go()), "mod", "download", "-json", "github.com/projectcontour/contour"],
         env=_go_env(), cwd=SOURCES / "contour", timeout=600,

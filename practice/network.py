@@ -24,10 +24,7 @@ def make_node_network(plan: Plan, node: Node) -> None:
     drop_node_network(node)
     ensure_bridge(plan)
     run(["ip", "netns", "add", node.netns])
-    run(
-        ["ip", "link", "add", node.link, "type", "veth"]
-        + ["peer", "name", "eth0", "netns", node.netns]
-    )
+    run(f"ip link add {node.link} type veth peer name eth0 netns {node.netns}".split())
     run(["ip", "link", "set", node.link, "master", plan.bridge, "up"])
     inside = ["ip", "-n", node.netns]
     run([*inside, "link", "set", "lo", "up"])

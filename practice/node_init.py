@@ -84,7 +84,7 @@ def make_root(root: Path, spec: Spec) -> None:
         host, own = Path("/") / name, root / name
         if host.is_symlink():
             if not own.is_symlink():
-                own.symlink_to(os.readlink(host))
+                own.symlink_to(host.readlink())
         elif host.is_dir():
             bind(str(host), own, read_only=True)
     for name in ("etc", "var/lib", "var/log", "var/tmp", "root", "home", "mnt", "proc", "sys"):
@@ -158,7 +158,7 @@ def enter_root(root: Path) -> None:
     subprocess.run(["pivot_root", ".", ".machine"], check=True)
     os.chdir("/")
     subprocess.run(["umount", "--lazy", "/.machine"], check=True)
-    os.rmdir("/.machine")
+    Path("/.machine").rmdir()
     mount("--make-rshared", "/")
 
 
@@ -181,7 +181,7 @@ def kubelet_argv() -> list[str]:
 def serve() -> None:
     """Keep containerd and the kubelet alive and reap orphans, until SIGTERM."""
     env = {"PATH": NODE_PATH, "HOME": "/root", "LANG": "C.UTF-8"}
-    containerd = "/run/containerd/containerd.sock"
+    containerd = Path("/run/containerd/containerd.sock")
     keeper = Keeper(records=None)
     keeper.keep(
         Service(
@@ -197,9 +197,7 @@ def serve() -> None:
             argv=kubelet_argv,
             log=Path("/var/log/kubelet.log"),
             env=env,
-            ready=lambda: (
-                os.path.exists("/var/lib/kubelet/config.yaml") and os.path.exists(containerd)
-            ),
+            ready=lambda: Path("/var/lib/kubelet/config.yaml").exists() and containerd.exists(),
         )
     )
     watched = {signal.SIGTERM, signal.SIGCHLD}

@@ -74,11 +74,9 @@ def service(plan: Plan, node: Node, *, programs: Path, images: Path) -> Service:
         )
         write_atomic(spec_file, json.dumps(asdict(spec), indent=1))
 
-    argv = (
-        ["nsenter", f"--net=/run/netns/{node.netns}"]
-        + ["unshare", "--mount", "--uts", "--pid", "--fork", "--mount-proc", "--kill-child"]
-        + [sys.executable, "-m", "practice.node_init", str(spec_file)]
-    )
+    unshare = ["unshare", "--mount", "--uts", "--pid", "--fork", "--mount-proc", "--kill-child"]
+    program = [sys.executable, "-m", "practice.node_init", str(spec_file)]
+    argv = ["nsenter", f"--net=/run/netns/{node.netns}", *unshare, *program]
     return Service(
         name=node.name,
         argv=lambda: argv,
@@ -122,10 +120,8 @@ def enter(node: Node) -> list[str]:
     pid = init_pid(node)
     if pid is None:
         raise RangeError(f"node {node.name} is not running; `range status` tells more")
-    return (
-        ["nsenter", f"--target={pid}", "--mount", "--uts", "--net", "--pid", "--"]
-        + ["env", "-i", f"PATH={NODE_PATH}", "HOME=/root"]
-    )  # fmt: skip
+    target = f"nsenter --target={pid} --mount --uts --net --pid --".split()
+    return [*target, "env", "-i", f"PATH={NODE_PATH}", "HOME=/root"]
 
 
 def run_inside(node: Node, argv: Sequence[str], *, timeout: float = 60.0, log: Path | None = None,

@@ -190,7 +190,11 @@ def load_plan(name: str) -> Plan:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise RangeError(f"there is no range {name!r}: raise it with `range up --name {name}`")
+        raise RangeError(
+            f"there is no range {name!r}: raise it with `range up --name {name}`"
+        ) from None
     except json.JSONDecodeError as error:
-        raise RangeError(f"{path} is damaged ({error}): `range down --name {name}`, then up again")
+        raise RangeError(
+            f"{path} is damaged ({error}): `range down --name {name}`, then up again"
+        ) from None
     return Plan(data["name"], data["slot"], data.get("crash_loop_max", ""))

@@ -25,10 +25,8 @@ def problems() -> list[str]:
     """Everything that stands in the way of raising a range here; empty when nothing does."""
     found: list[str] = []
     if platform.system() != "Linux" or platform.machine() != "x86_64":
-        return [
-            f"the range needs Linux on x86_64, and this is {platform.system()} on "
-            f"{platform.machine()}: register a cluster of your own instead"
-        ]
+        where = f"{platform.system()} on {platform.machine()}"
+        return [f"the range needs Linux on x86_64, and this is {where}: register a cluster instead"]
     if os.geteuid() != 0:
         found.append("the range needs root: run this command again as root")
     elif not has_capability(CAP_SYS_ADMIN):

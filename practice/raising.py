@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -29,6 +31,7 @@ from practice import (
 )
 from practice.components import Built
 from practice.facts import NodeFacts, RangeFacts, Reporter
+from practice.imagefile import Image
 from practice.keeper import Service
 from practice.plan import LEGACY_PORT, REGISTRY_NODE_PORT, SHOP_HOST, Node, Plan
 from practice.system import SYSTEM_PATH, CommandError, RangeError, wait_until
@@ -203,7 +206,7 @@ class Raising:
         for node in self.plan.nodes:
             try:
                 wait_until(
-                    lambda node=node: nodes.kubelet_healthy(node) and bootstrap.api_ready(node),
+                    partial(_is_healthy, node),
                     timeout=240, what=f"node {node.name} healthy", every=1.0,
                 )  # fmt: skip
             except RangeError:
@@ -220,7 +223,7 @@ class Raising:
         shop = images.shop_image(self.built)
         for name in workloads.PUSHED:
             wait_until(
-                lambda name=name: self._pushed(shop, host, name),
+                partial(self._pushed, shop, host, name),
                 timeout=60, what=f"{name}:1 in the registry", every=1.0,
             )  # fmt: skip
         self.report.begin("start the workloads")
@@ -243,14 +246,15 @@ class Raising:
         ):
             cluster.wait_rolled_out(plan, namespace, kind, name, timeout=240)
 
-    def _pushed(self, image: images.Image, host: str, name: str) -> bool:
-        if registry.has(host, REGISTRY_NODE_PORT, name, "1"):
+    def _pushed(self, image: Image, host: str, name: str) -> bool:
+        place = (host, REGISTRY_NODE_PORT)
+        if registry.has(place, name, "1"):
             return True
         try:
-            registry.push(image, host, REGISTRY_NODE_PORT, name, "1")
+            registry.push(image, place, name, "1")
         except RangeError:
             return False  # its NodePort is not in the nodes' rules yet
-        return registry.has(host, REGISTRY_NODE_PORT, name, "1")
+        return registry.has(place, name, "1")
 
     def _load_guard(self) -> None:
         try:
@@ -290,6 +294,10 @@ class Raising:
         facts(self.plan, phase, guard_image=self.guard_image).save()
 
 
+def _is_healthy(node: Node) -> bool:
+    return nodes.kubelet_healthy(node) and bootstrap.api_ready(node)
+
+
 def facts(plan: Plan, phase: str, *, guard_image: str) -> RangeFacts:
     """The facts of a range in that phase."""
     states = weaknesses.states(plan) if phase == "ready" else {}
@@ -325,8 +333,6 @@ def load_guard(plan: Plan) -> str:
 
 def shop_answers(plan: Plan) -> bool:
     """Whether a request through the edge reaches the shop."""
-    import http.client
-
     link = http.client.HTTPConnection(plan.gateway, timeout=3)
     try:
         link.request("GET", "/", headers={"Host": SHOP_HOST})

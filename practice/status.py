@@ -100,11 +100,11 @@ def lines(state: Object) -> list[str]:
         f"  API   {state['api_endpoint']}  (proxy {'runs' if state['proxy_runs'] else 'is down'})",
         f"  shop  {state['shop_url']}",
     ]
-    for node in state["nodes"]:
-        out.append(
-            f"  {node['name']}  {node['address']}  running {yes[node['running']]}, kubelet "
-            f"{yes[node['kubelet_healthy']]}, API server {yes[node['api_ready']]}"
-        )
+    out += [
+        f"  {node['name']}  {node['address']}  running {yes[node['running']]}, kubelet "
+        f"{yes[node['kubelet_healthy']]}, API server {yes[node['api_ready']]}"
+        for node in state["nodes"]
+    ]
     pods = state["pods"]
     if pods is None:
         out.append("  pods  unknown: the cluster does not answer")

@@ -21,6 +21,7 @@ from practice.system import (
     REPOSITORY,
     SYSTEM_PATH,
     RangeError,
+    end_commands,
     file_lock,
     is_alive,
     start_ticks,
@@ -85,7 +86,7 @@ def sole(plan: Plan) -> Iterator[None]:
         yield
 
 
-def supervise(plan: Plan, *, echo: Callable[[str], None], foreground: bool) -> int:
+def supervise(plan: Plan, *, echo: Callable[[str], None]) -> int:
     """Raise the range and keep it until SIGTERM or SIGINT; return the exit code.
 
     Ending it leaves the range's processes running: the next supervisor takes them over, and
@@ -118,11 +119,18 @@ def supervise(plan: Plan, *, echo: Callable[[str], None], foreground: bool) -> i
             desk.serve()
             keeper.tick()
             if failed.is_set():
+                end_commands()
                 return 1
             desk.wake.wait(TICK_S)
+        end_commands()
         if trickle.is_alive():
             trickle.join(5)
     return 0
+
+
+def forget_progress(plan: Plan) -> None:
+    """Drop the progress of a former supervisor, lest "ready" be read that is no longer so."""
+    (plan.dir / "progress.json").unlink(missing_ok=True)
 
 
 def launch(plan: Plan) -> int:
@@ -131,6 +139,7 @@ def launch(plan: Plan) -> int:
     It is a session of its own, so the shell that asked for it may close.
     """
     plan.logs.mkdir(parents=True, exist_ok=True)
+    forget_progress(plan)
     env = os.environ | {
         "PYTHONPATH": str(REPOSITORY),
         "PYTHONDONTWRITEBYTECODE": "1",

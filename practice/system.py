@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,12 +29,15 @@ class CommandError(RangeError):
         super().__init__(f"`{' '.join(argv)}` ended with {code}: {tail}")
 
 
+_running: set[subprocess.Popen[str]] = set()
+"""Commands of this process that have not ended, for `end_commands`."""
+
+
 def run(
     argv: Sequence[str],
     *,
     stdin: str | None = None,
     timeout: float = 120.0,
-    check: bool = True,
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     log: Path | None = None,
@@ -41,33 +45,55 @@ def run(
     """Run a command and return what it wrote to standard output.
 
     `timeout` is in seconds. Standard error joins the output only in the error and in `log`.
-    Raises CommandError when the command cannot be started, fails (with `check`) or is too slow.
+    Raises CommandError when the command cannot be started, fails or is too slow.
     """
     try:
-        done = subprocess.run(
+        # A session of its own: Ctrl-C in a terminal is for us, and we end our commands in order.
+        command = subprocess.Popen(
             list(argv),
-            input=stdin,
-            stdin=subprocess.DEVNULL if stdin is None else None,
-            capture_output=True,
+            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
             errors="replace",
-            timeout=timeout,
             env=dict(os.environ if env is None else env),
             cwd=cwd,
-            check=False,
+            start_new_session=True,
         )
-    except FileNotFoundError as error:
-        raise CommandError(argv, 127, f"{error.filename}: not found") from None
-    except subprocess.TimeoutExpired as error:
-        said = error.stderr or b""
-        text = said if isinstance(said, str) else said.decode(errors="replace")
-        raise CommandError(argv, 124, f"no end after {timeout:.0f} s\n{text}") from None
+    except OSError as error:
+        raise CommandError(argv, 127, f"{error.filename}: {error.strerror}") from None
+    _running.add(command)
+    try:
+        out, err = command.communicate(stdin, timeout=timeout)
+    except subprocess.TimeoutExpired:
+        _kill_session(command)
+        out, err = command.communicate()
+        raise CommandError(argv, 124, f"no end after {timeout:.0f} s\n{out}{err}") from None
+    finally:
+        _running.discard(command)
     if log is not None:
         with log.open("a", encoding="utf-8") as sink:
-            sink.write(f"$ {' '.join(argv)}\n{done.stdout}{done.stderr}")
-    if check and done.returncode != 0:
-        raise CommandError(argv, done.returncode, done.stderr or done.stdout)
-    return done.stdout
+            sink.write(f"$ {' '.join(argv)}\n{out}{err}")
+    if command.returncode != 0:
+        raise CommandError(argv, command.returncode, err or out)
+    return out
+
+
+def end_commands(*, spare: Sequence[str] = ("apt-get",)) -> None:
+    """Kill the commands that other threads of this process still run.
+
+    Those named in `spare` go on to their end: a package manager that is killed in its work
+    leaves a machine to be mended by hand.
+    """
+    for command in list(_running):
+        words = command.args if isinstance(command.args, list) else []
+        if not (words and words[0] in spare):
+            _kill_session(command)
+
+
+def _kill_session(command: subprocess.Popen[str]) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(command.pid, signal.SIGKILL)
 
 
 def start_ticks(pid: int) -> int | None:

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from practice import cgroups, machine, network, nodes
@@ -40,11 +41,11 @@ def drop(name: str, say: Callable[[str], None] = lambda _: None) -> list[str]:
     attempt("supervisor", lambda: end_supervisor(plan))
     for node in plan.nodes:
         say(f"unplugging {node.name}")
-        attempt(f"processes of {node.name}", lambda node=node: nodes.cut_power(node))
+        attempt(f"processes of {node.name}", partial(nodes.cut_power, node))
     attempt("processes on the machine", lambda: end_recorded(plan))
     for node in plan.nodes:
-        attempt(f"network of {node.name}", lambda node=node: network.drop_node_network(node))
-        attempt(f"cgroups of {node.name}", lambda node=node: drop_cgroups(node))
+        attempt(f"network of {node.name}", partial(network.drop_node_network, node))
+        attempt(f"cgroups of {node.name}", partial(drop_cgroups, node))
     attempt("bridge", lambda: network.drop_bridge(plan))
     say("deleting its files")
     attempt("files", lambda: delete_files(plan))

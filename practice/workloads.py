@@ -110,7 +110,7 @@ def registry() -> list[Object]:
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": name,
          "data": {"config.yml": json.dumps(config)}},
         {"apiVersion": "v1", "kind": "Service", "metadata": name, "spec": service},
-        _deployment("registry", "registry", labels, pod, 1, strategy="Recreate"),
+        _deployment(name, labels, pod, 1, strategy="Recreate"),
     ]  # fmt: skip
 
 
@@ -193,15 +193,16 @@ def _web(name: str, *, replicas: int, pull: str) -> Object:
         "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}},
     }
     pod = {"topologySpreadConstraints": [spread], "containers": [container]}
-    return _deployment(name, "shop", labels, pod, replicas)
+    return _deployment({"name": name, "namespace": "shop"}, labels, pod, replicas)
 
 
-def _deployment(name: str, namespace: str, labels: Object, pod: Object, replicas: int,
-                strategy: str = "RollingUpdate") -> Object:  # fmt: skip
+def _deployment(
+    meta: Object, labels: Object, pod: Object, replicas: int, *, strategy: str = "RollingUpdate"
+) -> Object:
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": {"name": name, "namespace": namespace, "labels": labels},
+        "metadata": meta | {"labels": labels},
         "spec": {
             "replicas": replicas,
             "strategy": {"type": strategy},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from typing import Any
 
@@ -14,13 +15,11 @@ class Command(BaseCommand):
     """Touches no database: the range can be what the first cluster is made of."""
 
     help = "Raise, drop, look at and mend the practice range: a real three-node cluster."
-    requires_system_checks: list[str] = []
+    requires_system_checks = ()
     requires_migrations_checks = False
 
     def add_arguments(self, parser: CommandParser) -> None:
         cli.add_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        import argparse
-
         sys.exit(cli.run(argparse.Namespace(**options)))
