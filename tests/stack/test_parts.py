@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -17,7 +18,6 @@ import pytest
 from psycopg2 import extensions
 
 from config.logs import hide_secrets
-from config.stack import clean as clean_module
 from config.stack.account import service_account
 from config.stack.binaries import copy_binaries
 from config.stack.clean import clean
@@ -174,8 +174,8 @@ class PracticeSpy:
 def practice_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PracticeSpy:
     spy = PracticeSpy()
     monkeypatch.setenv("BELAY_RANGES_DIR", str(tmp_path / "ranges"))
-    monkeypatch.setattr(clean_module.os, "geteuid", lambda: 0)
-    monkeypatch.setattr(clean_module.subprocess, "run", spy)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(subprocess, "run", spy)
     return spy
 
 
@@ -258,8 +258,7 @@ def test_row_43_a_stopped_postgresql_costs_the_deadline_and_no_more(tmp_path: Pa
 
         connection = connect()
         cursor = connection.cursor()
-        cursor.execute("SELECT pg_backend_pid()")
-        backend = cursor.fetchone()[0]
+        backend = connection.info.backend_pid
         os.kill(backend, signal.SIGSTOP)
         began = time.monotonic()
         with pytest.raises(psycopg2.OperationalError, match=r"did not answer within 1 s"):
@@ -281,4 +280,4 @@ def test_row_43_a_stopped_postgresql_costs_the_deadline_and_no_more(tmp_path: Pa
         os.kill(process.pid, signal.SIGCONT)
         process.terminate()
         process.wait(timeout=30)
-        clean_module.shutil.rmtree(directory)
+        shutil.rmtree(directory)
