@@ -1,0 +1,156 @@
+"""The whole loop, in a real browser, on a real cluster: break, find, fix, break again, prove."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from config.stack.layout import CHECKOUT
+from practice.facts import RangeFacts
+from tests.browser.people import await_state, await_verdict, book, log_in, run_id, start
+from tests.stack.browser import Screenshot
+from tests.stack.running import RunningStack, wait_until
+
+pytestmark = [pytest.mark.range, pytest.mark.browser, pytest.mark.timeout(1800)]
+WEAKNESS = "api-proxy-health-check"
+NODE = "qa-2"
+HOLD_S = 40
+RECOVERY_S = 240
+"""An API server whose etcd was away took 95 s to come back (measured)."""
+
+
+def range_command(facts: RangeFacts, *arguments: str) -> None:
+    """The one command that a player reads in the range's README."""
+    subprocess.run(
+        [sys.executable, "manage.py", "range", *arguments, "--name", facts.name],
+        cwd=CHECKOUT,
+        check=True,
+        capture_output=True,
+        timeout=120,
+    )
+
+
+@pytest.fixture
+def unfixed(practice_range: RangeFacts) -> Iterator[RangeFacts]:
+    """The range with its weakness, before and after."""
+    range_command(practice_range, "fix", WEAKNESS, "--undo")
+    yield practice_range
+    range_command(practice_range, "fix", WEAKNESS, "--undo")
+
+
+def test_find_fix_and_prove(
+    new_page: Callable[[], Page], stack: RunningStack, unfixed: RangeFacts, screenshot: Screenshot
+) -> None:
+    page = log_in(new_page(), stack, "lea")
+    screenshot(page, "01-this-week")
+    book(
+        page,
+        "etcd-member-down",
+        title="One etcd member away: does anybody notice?",
+        node=NODE,
+        hold_s=HOLD_S,
+        observe_s=20,
+    )
+    screenshot(page, "02-booked")
+    start(page)
+    await_state(page, "active", within_s=60)
+    expect(page.get_by_test_id("strip-line").first).to_have_attribute("data-state", "active")
+    screenshot(page, "03-fault-live")
+    await_state(page, "observing", within_s=HOLD_S + RECOVERY_S)
+    await_verdict(page, "broke", within_s=60)
+    screenshot(page, "04-broke")
+
+    # A third of the reads failed, and the finding says so with its evidence.
+    reads = page.locator("[data-testid=judgement][data-key='api-reads:api-read']")
+    expect(reads).to_have_attribute("data-result", "broke")
+    judged = judgement(stack, run_id(page))["api-reads:api-read"]
+    failed = 1 - judged["passed"] / judged["attempts"]
+    assert 0.15 < failed < 0.55, judged
+    page.get_by_test_id("finding-link").filter(has_text="API reads fail").click()
+    expect(page.get_by_test_id("symptom")).to_contain_text("99")
+    finding = page.url
+    assert_status(page, "open")
+    screenshot(page, "05-finding-drafted")
+    page.get_by_test_id("edit-finding").click()
+    page.get_by_label("Why").first.fill("The proxy believes that an open port is a healthy server.")
+    page.get_by_test_id("save-finding").click()
+    expect(page).to_have_url(finding)
+
+    # Re-verify before the fix: it recurs, and nothing is closed.
+    re_verify(page, finding, outcome="recurs")
+    assert_status(page, "open")
+    screenshot(page, "06-recurs")
+
+    # The documented fix, written down, and the proof.
+    range_command(unfixed, "fix", WEAKNESS)
+    page.get_by_test_id("open-fix").click()
+    page.get_by_label("What was done").fill("The proxy's health check asks /readyz.")
+    page.get_by_test_id("record-fix").click()
+    assert_status(page, "fix_ready")
+    re_verify(page, finding, outcome="does_not_recur")
+    assert_status(page, "verified_fixed")
+    screenshot(page, "07-verified-fixed")
+
+
+def test_abort_while_all_api_servers_are_held(
+    new_page: Callable[[], Page],
+    stack: RunningStack,
+    practice_range: RangeFacts,
+    screenshot: Screenshot,
+) -> None:
+    page = log_in(new_page(), stack, "lea")
+    book(page, "api-servers-down", title="All API servers away", hold_s=120, observe_s=20)
+    start(page)
+    await_state(page, "active", within_s=60)
+    address = page.url
+
+    # Somebody else opens the run, and may end it though she may only watch.
+    vera = log_in(new_page(), stack, "vera")
+    vera.goto(address)
+    expect(vera.get_by_test_id("api-away")).to_be_visible(timeout=15_000)
+    screenshot(vera, "08-api-away")
+    vera.get_by_test_id("abort").click()
+    expect(vera.get_by_test_id("abort-state")).to_be_visible(timeout=5_000)
+    await_state(page, "observing", within_s=RECOVERY_S)
+    await_verdict(page, "inconclusive", within_s=60)
+    screenshot(page, "09-aborted")
+
+    row = stack.query(
+        "SELECT abort_requested_at, undo_asked_at, bitten_at, reason FROM gamedays_injection "
+        "WHERE id = %s",
+        run_id(page),
+    )[0]
+    assert (row["undo_asked_at"] - row["abort_requested_at"]).total_seconds() <= 2
+    assert "Aborted by Vera" in row["reason"]
+    traffic = judgement(stack, run_id(page))["traffic:shop"]
+    assert traffic["attempts"] > 20
+    assert traffic["passed"] == traffic["attempts"], "the shop's traffic was harmed"
+
+
+def judgement(stack: RunningStack, injection: str) -> dict[str, dict[str, int]]:
+    rows = stack.query("SELECT judgement FROM gamedays_injection WHERE id = %s", injection)
+    lines = rows[0]["judgement"]
+    lines = json.loads(lines) if isinstance(lines, str) else lines
+    return {line["key"]: line["measured"] for line in lines}
+
+
+def re_verify(page: Page, finding: str, *, outcome: str) -> None:
+    """Ask, watch the run to its end, and come back to the finding."""
+    page.goto(finding)
+    before = page.get_by_test_id("verification").count()
+    page.get_by_test_id("re-verify").click()
+    wait_until(lambda: "/runs/" in page.url, within_s=15, what="the run's page is shown")
+    await_state(page, "clean", within_s=HOLD_S + RECOVERY_S + 60)
+    page.goto(finding)
+    verifications = page.get_by_test_id("verification")
+    expect(verifications).to_have_count(before + 1)
+    expect(verifications.first).to_have_attribute("data-outcome", outcome)
+
+
+def assert_status(page: Page, status: str) -> None:
+    expect(page.get_by_test_id("finding-status")).to_have_attribute("data-status", status)
