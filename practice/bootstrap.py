@@ -15,7 +15,7 @@ from typing import Any
 from practice import nodes, versions
 from practice.cluster import kubectl
 from practice.plan import API_PORT, Node, Plan
-from practice.system import RangeError, run, wait_until, write_atomic
+from practice.system import RangeError, run, write_atomic
 
 Json = dict[str, object]
 KUBEADM = "kubeadm.k8s.io/v1beta4"
@@ -222,26 +222,3 @@ def _etcd(via: Node, verb: str, body: Json) -> dict[str, Any]:
     if answer.status != 200:
         raise RangeError(f"etcd of {via.name} refused member {verb}: {text.strip()}")
     return dict(json.loads(text))
-
-
-def wait_for_api(node: Node, *, timeout: float) -> None:
-    """Wait until the node's own API server says that it is ready."""
-    wait_until(
-        lambda: api_ready(node), timeout=timeout, what=f"API server of {node.name} ready", every=0.5
-    )
-
-
-def api_ready(node: Node) -> bool:
-    """Whether the node's own API server answers /readyz with 200, on a fresh connection."""
-    authority = node.root / "etc/kubernetes/pki/ca.crt"
-    if not authority.exists():
-        return False
-    context = ssl.create_default_context(cafile=str(authority))
-    link = http.client.HTTPSConnection(node.address, API_PORT, timeout=5, context=context)
-    try:
-        link.request("GET", "/readyz")
-        return link.getresponse().status == 200
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        link.close()

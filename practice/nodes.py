@@ -82,7 +82,8 @@ def service(plan: Plan, node: Node, *, programs: Path, images: Path) -> Service:
         argv=lambda: argv,
         log=plan.logs / f"{node.name}.log",
         before=before,
-        env={"PATH": SYSTEM_PATH, "PYTHONPATH": str(REPOSITORY), "PYTHONDONTWRITEBYTECODE": "1"},
+        env=plan.mark()
+        | {"PATH": SYSTEM_PATH, "PYTHONPATH": str(REPOSITORY), "PYTHONDONTWRITEBYTECODE": "1"},
     )
 
 

@@ -178,6 +178,10 @@ class Plan:
     def ca_file(self) -> Path:
         return self.dir / "ca.crt"
 
+    def mark(self) -> dict[str, str]:
+        """Environment of every process that runs for this range: tear-down finds them by it."""
+        return {"BELAY_RANGE": str(self.dir)}
+
     def to_json(self) -> str:
         return json.dumps(
             {"name": self.name, "slot": self.slot, "crash_loop_max": self.crash_loop_max}

@@ -116,7 +116,7 @@ class Raising:
         if proxy.ask_admin(plan, "/ready") is None:
             preflight.check_ports(plan)
         proxy.write_config(plan, check_readyz=proxy.checks_readyz(plan))
-        env = {"PATH": SYSTEM_PATH}
+        env = plan.mark() | {"PATH": SYSTEM_PATH}
         self.hands.keep(
             Service(
                 name="proxy",
@@ -155,7 +155,7 @@ class Raising:
             via = next(node for node in plan.nodes if bootstrap.has_joined(node))
             bootstrap.write_owner_files(plan, via)
             try:
-                bootstrap.wait_for_api(via, timeout=180)
+                cluster.wait_for_api(via, timeout=180)
             except RangeError:
                 if all(bootstrap.has_joined(node) for node in plan.nodes):
                     raise
@@ -211,7 +211,7 @@ class Raising:
                 )  # fmt: skip
             except RangeError:
                 self.report.say(f"{node.name} does not come up: making it again")
-                other = next(n for n in self.plan.nodes if n != node and bootstrap.api_ready(n))
+                other = next(n for n in self.plan.nodes if n != node and cluster.api_ready(n))
                 (node.root / bootstrap.DONE).unlink(missing_ok=True)
                 self._join(node, other, fresh=False)
 
@@ -295,7 +295,7 @@ class Raising:
 
 
 def _is_healthy(node: Node) -> bool:
-    return nodes.kubelet_healthy(node) and bootstrap.api_ready(node)
+    return nodes.kubelet_healthy(node) and cluster.api_ready(node)
 
 
 def facts(plan: Plan, phase: str, *, guard_image: str) -> RangeFacts:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from practice import bootstrap, cluster, nodes, proxy, supervisor, weaknesses
+from practice import cluster, nodes, proxy, supervisor, weaknesses
 from practice.facts import RangeFacts, read_progress
 from practice.plan import Plan, load_plan, ranges_dir
 from practice.system import CommandError, RangeError
@@ -67,7 +67,7 @@ def _node(node: Any) -> Object:
         "address": node.address,
         "running": running,
         "kubelet_healthy": running and nodes.kubelet_healthy(node),
-        "api_ready": running and bootstrap.api_ready(node),
+        "api_ready": running and cluster.api_ready(node),
     }
 
 

@@ -140,11 +140,15 @@ def launch(plan: Plan) -> int:
     """
     plan.logs.mkdir(parents=True, exist_ok=True)
     forget_progress(plan)
-    env = os.environ | {
-        "PYTHONPATH": str(REPOSITORY),
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "PATH": SYSTEM_PATH + ":" + os.environ.get("PATH", ""),
-    }
+    env = (
+        os.environ
+        | plan.mark()
+        | {
+            "PYTHONPATH": str(REPOSITORY),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "PATH": SYSTEM_PATH + ":" + os.environ.get("PATH", ""),
+        }
+    )
     with (plan.logs / "supervisor.log").open("a") as log:
         daemon = subprocess.Popen(
             [sys.executable, "-m", "practice", "supervise", plan.name],

@@ -56,6 +56,8 @@ def drop(name: str, say: Callable[[str], None] = lambda _: None) -> list[str]:
 def end_recorded(plan: Plan) -> None:
     """End the recorded processes that run on the machine itself (proxy, legacy, nodes' parents)."""
     known = [read_record(path) for path in (plan.dir / "run").glob("*.json")]
+    # And whatever was started, but not yet recorded, when a supervisor was killed.
+    known += [(pid, start_ticks(pid) or 0) for pid in marked_processes(plan)]
     living = [(pid, started) for pid, started in known if pid and pid != os.getpid()]
     for pid, started in living:
         if is_alive(pid, started):
@@ -108,17 +110,48 @@ def leftovers(plan: Plan) -> list[str]:
 
 
 def processes_of(plan: Plan) -> list[tuple[int, str]]:
-    """Processes whose command line names the range's directory, this one left out."""
-    mine = {os.getpid(), os.getppid()}
-    found = []
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit() or int(entry.name) in mine:
-            continue
+    """Living processes that carry the range's mark or name its directory, with their words."""
+    found = {pid: words_of(pid) for pid in marked_processes(plan)}
+    for pid in other_pids():
+        if f"{plan.dir}/" in (words := words_of(pid)):
+            found[pid] = words
+    return sorted((pid, words) for pid, words in found.items() if start_ticks(pid))
+
+
+def marked_processes(plan: Plan) -> list[int]:
+    """Processes that were started for this range, by the mark in their environment."""
+    [(key, value)] = plan.mark().items()
+    mark, found = f"{key}={value}".encode(), []
+    for pid in other_pids():
         with contextlib.suppress(OSError):
-            words = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            if f"{plan.dir}/" in words and start_ticks(int(entry.name)):
-                found.append((int(entry.name), words.strip()))
+            if mark in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+                found.append(pid)
     return found
+
+
+def other_pids() -> list[int]:
+    """Every process but this one and those that wait for it."""
+    mine, pid = {1}, os.getpid()
+    while pid > 1:
+        mine.add(pid)
+        pid = parent_of(pid)
+    return [int(p.name) for p in Path("/proc").iterdir() if p.name.isdigit()
+            and int(p.name) not in mine]  # fmt: skip
+
+
+def parent_of(pid: int) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
+
+
+def words_of(pid: int) -> str:
+    try:
+        text = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return ""
+    return text.replace(b"\0", b" ").decode(errors="replace").strip()
 
 
 def purge_cache() -> str:
