@@ -120,10 +120,10 @@ def _fault(fault: NodeFault) -> Fault:
 
 __all__ = [
     "Armed",
-    "Hello",
     "Component",
     "ComponentStatus",
     "Fleet",
+    "Hello",
     "ManifestInfo",
     "NodeStatus",
     "OrderReport",

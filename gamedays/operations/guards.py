@@ -1,0 +1,198 @@
+"""Putting guards on a cluster's nodes, with its owner's credential and through short-lived pods.
+
+Belay's own stored credential may create no pods: who could, could write anything on a node. So
+installing takes the owner's kubeconfig, uses it, and forgets it.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from django.db import transaction
+from django.utils import timezone
+
+from core.choices import Stage
+from core.crypto import decrypt, encrypt
+from core.errors import ClusterRefused, DomainError, NotAllowed
+from core.kube import typed_from_kubeconfig
+from gamedays.drivers.guard_client import GuardClient, GuardError, GuardRefused
+from gamedays.drivers.guard_pods import run_on_node
+from gamedays.models import ClusterAuthority, Guard, Injection
+from gamedays.pki import KeyPair, issue_client, make_authority
+from guard.protocol import DEFAULT_PORT, Policy, Role, role_uri
+
+if TYPE_CHECKING:
+    from core.models import Cluster, Node, User
+    from guard.protocol import Hello
+
+HELLO_WITHIN_S = 120.0
+_POLL_S = 0.5
+
+
+@dataclass(frozen=True)
+class GuardView:
+    """A guard as its cluster's page and `guard status` show it."""
+
+    guard: Guard
+    hello: Hello | None
+    error: str
+
+
+def install_guards(
+    *, actor: User, cluster: Cluster, owner_kubeconfig: str, image: str
+) -> list[Guard]:
+    """Install, or update, the guard of every control-plane node; waits until each has answered.
+
+    Raises:
+        NotAllowed: the actor is no platform owner.
+        ClusterRefused: no QA cluster, or a node refused; the text is the guard's own.
+        DomainError: `guard_silent`: it was installed, and does not answer.
+    """
+    _require_owner(actor, cluster)
+    authority = _authority(cluster)
+    installed = []
+    with typed_from_kubeconfig(owner_kubeconfig) as api:
+        for node in cluster.nodes.filter(control_plane=True):
+            policy = policy_for(node, authority)
+            pin = run_on_node(api, node=node.name, image=image, verb="install", policy=policy)
+            guard = _store(node, authority, pin=pin, image=image)
+            _await_hello(guard, image)
+            installed.append(guard)
+    return installed
+
+
+def uninstall_guards(*, actor: User, cluster: Cluster, owner_kubeconfig: str, image: str) -> None:
+    """Take every guard off again; refused while an order is live, here or on a node."""
+    _require_owner(actor, cluster)
+    if Injection.objects.live().filter(cluster=cluster).exists():
+        raise ClusterRefused(
+            f"A fault is live on {cluster.name}: its guards hold the way back. Wait until it is "
+            "clean.",
+            code="cluster_busy",
+        )
+    authority = _authority(cluster)
+    with typed_from_kubeconfig(owner_kubeconfig) as api:
+        for guard in Guard.objects.select_related("node").filter(node__cluster=cluster):
+            policy = policy_for(guard.node, authority)
+            run_on_node(api, node=guard.node.name, image=image, verb="uninstall", policy=policy)
+            guard.delete()
+
+
+def plan_guard(*, actor: User, node: Node) -> Policy:
+    """The policy of one node's guard, for configuration management; nothing in it is secret."""
+    _require_owner(actor, node.cluster)
+    return policy_for(node, _authority(node.cluster))
+
+
+def pin_guard(*, actor: User, node: Node, certificate_pem: str, image: str) -> Guard:
+    """Store the certificate of a guard that configuration management installed."""
+    _require_owner(actor, node.cluster)
+    return _store(node, _authority(node.cluster), pin=certificate_pem, image=image)
+
+
+def look_at_guards(*, cluster: Cluster) -> list[GuardView]:
+    """Ask every guard of a cluster; notes when each was last seen."""
+    views = []
+    for guard in Guard.objects.select_related("node").filter(node__cluster=cluster):
+        try:
+            hello = GuardClient.for_guard(guard).hello()
+        except GuardError as error:
+            views.append(GuardView(guard, None, str(error)))
+            continue
+        guard.last_seen_at = timezone.now()
+        guard.version = hello.version
+        guard.save(update_fields=["last_seen_at", "version"])
+        views.append(GuardView(guard, hello, ""))
+    return views
+
+
+def policy_for(node: Node, authority: ClusterAuthority) -> Policy:
+    """What a guard is told about itself; nothing in it is secret."""
+    return Policy(
+        installation=authority.installation,
+        epoch=authority.epoch,
+        stage=node.cluster.stage,
+        cluster_uid=str(node.cluster.uid),
+        node=node.name,
+        address=node.address,
+        ca_pem=authority.ca_certificate_pem,
+        port=DEFAULT_PORT,
+    )
+
+
+def _require_owner(actor: User, cluster: Cluster) -> None:
+    if not actor.is_superuser:
+        raise NotAllowed("Only a platform owner may install or remove guards.")
+    if cluster.stage != Stage.QA:
+        raise ClusterRefused(
+            f"{cluster.name} is a production cluster: no guard is installed there, ever.",
+            code="not_qa",
+        )
+
+
+def _authority(cluster: Cluster) -> ClusterAuthority:
+    with transaction.atomic():
+        found = ClusterAuthority.objects.select_for_update().filter(cluster=cluster).first()
+        if found is not None:
+            return found
+        pair = make_authority(str(cluster.uid))
+        return ClusterAuthority.objects.create(
+            cluster=cluster,
+            ca_certificate_pem=pair.certificate_pem,
+            ca_key_encrypted=encrypt(pair.key_pem),
+            installation=uuid.uuid4().hex,
+        )
+
+
+def _store(node: Node, authority: ClusterAuthority, *, pin: str, image: str) -> Guard:
+    """New client keys at every installation: what was copied before opens nothing new."""
+    pair = KeyPair(authority.ca_certificate_pem, decrypt(authority.ca_key_encrypted))
+    uid = str(node.cluster.uid)
+    full = issue_client(pair, uri=role_uri(uid, node.name, Role.FULL))
+    undo = issue_client(pair, uri=role_uri(uid, node.name, Role.UNDO))
+    guard, _made = Guard.objects.update_or_create(
+        node=node,
+        defaults={
+            "address": node.address,
+            "port": DEFAULT_PORT,
+            "certificate_pem": pin,
+            "client_certificate_pem": full.certificate_pem,
+            "client_key_encrypted": encrypt(full.key_pem),
+            "undo_certificate_pem": undo.certificate_pem,
+            "undo_key_encrypted": encrypt(undo.key_pem),
+            "image": image,
+            "epoch": authority.epoch,
+            "installed_at": timezone.now(),
+        },
+    )
+    return guard
+
+
+def _await_hello(guard: Guard, image: str) -> None:
+    client = GuardClient.for_guard(guard)
+    give_up_at = time.monotonic() + HELLO_WITHIN_S
+    while True:
+        try:
+            hello = client.hello()
+        except GuardRefused as error:
+            raise ClusterRefused(
+                f"The guard on {guard.node.name} refuses this Belay: {error.detail}",
+                code="guard_refused",
+            ) from error
+        except GuardError as error:
+            if time.monotonic() > give_up_at:
+                raise DomainError(
+                    f"The guard on {guard.node.name} was installed and does not answer at "
+                    f"{guard.address}:{guard.port}: {error}. Is the image {image} on the node, "
+                    "and may this machine reach that port?",
+                    code="guard_silent",
+                ) from error
+            time.sleep(_POLL_S)
+            continue
+        guard.version = hello.version
+        guard.last_seen_at = timezone.now()
+        guard.save(update_fields=["version", "last_seen_at"])
+        return
