@@ -180,7 +180,7 @@ class Plan:
 
     def mark(self) -> dict[str, str]:
         """Environment of every process that runs for this range: tear-down finds them by it."""
-        return {"BELAY_RANGE": str(self.dir)}
+        return {"BELAY_RANGE_DIR": str(self.dir)}
 
     def to_json(self) -> str:
         return json.dumps(
