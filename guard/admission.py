@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from guard.policy import STAGE_QA, Policy
 from guard.protocol import (
     HOLD_MAX_S,
     HOLD_MIN_S,
     INJECT_WINDOW_S,
     ORDER_ID,
+    STAGE_QA,
     ArmRequest,
     Code,
     ManifestInfo,
     Phase,
+    Policy,
     ProcessInfo,
 )
 from guard.record import Order

@@ -18,7 +18,6 @@ from guard.faults import DRIVERS, Step
 from guard.journal import Journal
 from guard.ledger import Ledger
 from guard.log import log
-from guard.policy import Policy
 from guard.protocol import (
     DEADLINE_MARGIN_S,
     INJECT_WINDOW_S,
@@ -29,6 +28,7 @@ from guard.protocol import (
     InjectRequest,
     OrderReport,
     Phase,
+    Policy,
     RenewRequest,
     UndoReason,
 )

@@ -1,40 +1,23 @@
 """Who may talk to this guard: TLS 1.3, a certificate of Belay's CA for exactly this node.
 
-The certificate says what it opens in a URI among its alternative names,
-`belay://<cluster uid>/<node>/<role>`. (A common name holds 64 characters; a node's name alone may
-have 253.) What was issued for one node opens no other, whoever copies it.
+The certificate says what it opens in a URI among its alternative names (`protocol.role_uri`).
+What was issued for one node opens no other, whoever copies it.
 """
 
 from __future__ import annotations
 
 import ssl
 from collections.abc import Mapping
-from enum import StrEnum
 from typing import Any
 
-from guard.policy import Paths, Policy
-from guard.protocol import Code
+from guard.policy import Paths
+from guard.protocol import X509_V_FLAG_NO_CHECK_TIME, Code, Policy, Role, role_uri
 from guard.world import RefusedError
-
-X509_V_FLAG_NO_CHECK_TIME = 0x200000
-"""OpenSSL's flag for which the ssl module has no name. A node whose clock is wrong, or a
-certificate that ran out during an outage, must not stand between anybody and an undo."""
-
-
-class Role(StrEnum):
-    FULL = "full"
-    UNDO = "undo"
-
 
 VERBS: Mapping[Role, frozenset[str]] = {
     Role.FULL: frozenset({"hello", "arm", "inject", "renew", "undo", "status"}),
     Role.UNDO: frozenset({"hello", "undo", "status"}),
 }
-
-
-def role_uri(cluster_uid: str, node: str, role: Role) -> str:
-    """The name that a client certificate carries."""
-    return f"belay://{cluster_uid}/{node}/{role}"
 
 
 def server_context(paths: Paths, policy: Policy) -> ssl.SSLContext:
@@ -45,7 +28,7 @@ def server_context(paths: Paths, policy: Policy) -> ssl.SSLContext:
     context.load_cert_chain(paths.certificate, paths.key)
     context.load_verify_locations(cadata=policy.ca_pem)
     context.verify_mode = ssl.CERT_REQUIRED
-    context.verify_flags |= X509_V_FLAG_NO_CHECK_TIME  # type: ignore[assignment]
+    context.verify_flags |= X509_V_FLAG_NO_CHECK_TIME
     return context
 
 

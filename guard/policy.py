@@ -9,38 +9,14 @@ from __future__ import annotations
 import ipaddress
 import json
 import stat
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-from guard.protocol import DEFAULT_PORT, Component, Json, MalformedError, from_json, to_json
-
-STAGE_QA = "qa"
+from guard.protocol import Json, MalformedError, Policy, from_json, to_json
 
 
 class PolicyError(Exception):
     """The policy file is missing, unreadable or unsafe; the text says what to do."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Policy:
-    """Who this guard serves and what it may touch."""
-
-    installation: str
-    """Which Belay installed it; a second one is refused."""
-    epoch: int
-    """The epoch at installation; a newer one that came with an order is kept in the journal."""
-    stage: str
-    """Faults are for `qa`; with any other word nothing can be armed."""
-    cluster_uid: str
-    node: str
-    address: str
-    """The one address it listens on: the node's own, never a wildcard."""
-    ca_pem: str
-    """Belay's certificate authority for this cluster."""
-    port: int = DEFAULT_PORT
-    components: list[Component] = field(default_factory=lambda: list(Component))
-    lease_min_s: float = 10.0
-    lease_max_s: float = 300.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -36,6 +36,14 @@ INJECT_WINDOW_S = 30.0
 HOLD_MIN_S = 5
 HOLD_MAX_S = 600
 MAX_BODY_BYTES = 64 * 1024
+STAGE_QA = "qa"
+INSTALLED = "BELAY-GUARD-INSTALLED "
+UNINSTALLED = "BELAY-GUARD-UNINSTALLED "
+INSTALL_FAILED = "BELAY-GUARD-FAILED "
+"""Each begins the one line that an installing pod logs for Belay; a JSON object follows."""
+X509_V_FLAG_NO_CHECK_TIME = 0x200000
+"""OpenSSL's flag for which the ssl module has no name. A node whose clock is wrong, or a
+certificate that ran out during an outage, must not stand between anybody and an undo."""
 ORDER_ID = re.compile(r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")
 
 
@@ -252,6 +260,44 @@ class Refusal:
     code: Code
     detail: str
     """What was wrong, with which value, and what to do now."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policy:
+    """Who a guard serves and what it may touch: its own 0600 file, written at installation."""
+
+    installation: str
+    """Which Belay installed it; a second one is refused."""
+    epoch: int
+    """The epoch at installation; a newer one that came with an order is kept in the journal."""
+    stage: str
+    """Faults are for `qa`; with any other word nothing can be armed."""
+    cluster_uid: str
+    node: str
+    address: str
+    """The one address it listens on: the node's own, never a wildcard."""
+    ca_pem: str
+    """Belay's certificate authority for this cluster."""
+    port: int = DEFAULT_PORT
+    components: list[Component] = field(default_factory=lambda: list(Component))
+    lease_min_s: float = 10.0
+    lease_max_s: float = 300.0
+
+
+class Role(StrEnum):
+    """What a client certificate opens."""
+
+    FULL = "full"
+    UNDO = "undo"
+    """`hello`, `status` and `undo` only."""
+
+
+def role_uri(cluster_uid: str, node: str, role: Role) -> str:
+    """The alternative name (URI) of a client certificate for one node.
+
+    A common name holds 64 characters; a node's name alone may have 253.
+    """
+    return f"belay://{cluster_uid}/{node}/{role}"
 
 
 Json = dict[str, Any]

@@ -16,9 +16,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from guard.log import log
-from guard.peers import VERBS, Role, role_of
-from guard.policy import Policy
-from guard.protocol import Code, Json, Refusal, to_json
+from guard.peers import VERBS, role_of
+from guard.protocol import Code, Json, Policy, Refusal, Role, to_json
 from guard.wire import close, read_request, send_answer
 from guard.world import RefusedError
 

@@ -8,7 +8,6 @@ from typing import TypeVar
 import guard
 from guard.log import log
 from guard.orders import Orders
-from guard.peers import Role
 from guard.protocol import (
     PROTOCOL_VERSION,
     ArmRequest,
@@ -18,6 +17,7 @@ from guard.protocol import (
     Json,
     MalformedError,
     RenewRequest,
+    Role,
     UndoRequest,
     from_json,
     to_json,
@@ -99,4 +99,4 @@ def _parse(kind: type[_T], body: Json) -> _T:
 
 def _nothing(body: Json) -> None:
     if body:
-        raise RefusedError(Code.MALFORMED, f"unknown field {sorted(body)[0][:64]!r}")
+        raise RefusedError(Code.MALFORMED, f"unknown field {min(body)[:64]!r}")

@@ -1,0 +1,214 @@
+"""The guard's command line: `python3 -m guard run|install|uninstall|render|undo-all|…`.
+
+Modules are imported where they are used: the liveness probe starts this every few seconds.
+"""
+# ruff: noqa: PLC0415
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from guard.policy import Paths
+
+EXIT_CONFIG = 78
+
+
+def main(arguments: list[str] | None = None) -> int:
+    asked = _parser().parse_args(arguments)
+    run = {
+        "run": _run,
+        "work": _work,
+        "healthz": _healthz,
+        "install": _install,
+        "uninstall": _uninstall,
+        "render": _render,
+        "keygen": _keygen,
+        "undo-all": _ask,
+        "keep-manifest": _ask,
+        "status": _status,
+    }[asked.command]
+    return run(asked)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python3 -m guard", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    def add(name: str, text: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text, description=text)
+        for option, default in (
+            ("kubernetes", "/etc/kubernetes"),
+            ("state", "/var/lib/belay-guard"),
+            ("run", "/run/belay-guard"),
+            ("proc", "/proc"),
+        ):
+            command.add_argument(
+                f"--{option}", type=Path, default=Path(default), metavar="DIR", dest=f"{option}_dir"
+            )
+        return command
+
+    add("run", "Serve this node: the parent, which keeps a worker running.")
+    add("work", "One worker; started by the parent.").add_argument("--pipe", type=int)
+    add("healthz", "Exit 0 when the worker's undo loop shows life.")
+    for name, text in (
+        ("install", "Make the key, write the policy, and start the guard through the kubelet."),
+        ("render", "Print the static-pod manifest for a policy."),
+    ):
+        command = add(name, text)
+        command.add_argument("--policy", required=True, help="the policy as JSON")
+        command.add_argument("--image", required=True)
+    add("uninstall", "Remove the guard from this node.").add_argument("--installation", default="")
+    add("keygen", "Make the guard's key and certificate if they are not there.")
+    for name, text in (
+        ("undo-all", "Undo whatever is live on this node; needs no network and no key."),
+        ("keep-manifest", "Accept the manifest that somebody put there; ends a stuck order."),
+    ):
+        add(name, text).add_argument("--timeout", type=float, default=120.0, metavar="SECONDS")
+    add("status", "Print the live or last order of this node as JSON.")
+    return parser
+
+
+def _run(asked: argparse.Namespace) -> int:
+    from guard.parent import Parent
+    from guard.policy import PolicyError, load_policy
+
+    try:
+        load_policy(_paths(asked).policy)
+    except PolicyError as error:
+        return _fail(str(error), EXIT_CONFIG)
+    options = ("kubernetes", "state", "run", "proc")
+    return Parent(
+        [word for name in options for word in (f"--{name}", str(getattr(asked, f"{name}_dir")))]
+    ).run()
+
+
+def _work(asked: argparse.Namespace) -> int:
+    import ssl
+
+    from guard.policy import PolicyError
+    from guard.worker import Worker
+
+    try:
+        worker = Worker(_paths(asked), asked.pipe)
+    except (PolicyError, ssl.SSLError, FileNotFoundError) as error:
+        return _fail(f"this guard cannot serve: {error}", EXIT_CONFIG)
+    worker.run()
+    return 0
+
+
+def _healthz(asked: argparse.Namespace) -> int:
+    from guard.heartbeat import STALE_S, age_s
+
+    age = age_s(asked.run_dir / "heartbeat")
+    if age is None or not 0 <= age <= STALE_S:
+        return _fail(f"the undo loop's last sign of life: {age} s ago (limit {STALE_S:.0f} s)", 1)
+    return 0
+
+
+def _install(asked: argparse.Namespace) -> int:
+    from guard.install import InstallError, install, said
+    from guard.policy import PolicyError, parse_policy
+    from guard.protocol import INSTALL_FAILED, INSTALLED
+
+    try:
+        policy = parse_policy(asked.policy, where="--policy")
+        certificate = install(_paths(asked), policy, asked.image)
+    except (InstallError, PolicyError, OSError) as error:
+        print(said(INSTALL_FAILED, error=str(error)), flush=True)
+        return 1
+    print(said(INSTALLED, certificate=certificate), flush=True)
+    return 0
+
+
+def _uninstall(asked: argparse.Namespace) -> int:
+    from guard.install import InstallError, said, uninstall
+    from guard.policy import PolicyError, load_policy
+    from guard.protocol import INSTALL_FAILED, UNINSTALLED
+
+    paths = _paths(asked)
+    try:
+        installation = asked.installation
+        if not installation and paths.policy.exists():
+            # On the node itself, by root: the policy's own word will do.
+            installation = load_policy(paths.policy).installation
+        uninstall(paths, installation)
+    except (InstallError, PolicyError, OSError) as error:
+        print(said(INSTALL_FAILED, error=str(error)), flush=True)
+        return 1
+    print(said(UNINSTALLED), flush=True)
+    return 0
+
+
+def _render(asked: argparse.Namespace) -> int:
+    from guard.policy import PolicyError, parse_policy
+    from guard.static_pod import manifest_text
+
+    try:
+        policy = parse_policy(asked.policy, where="--policy")
+    except PolicyError as error:
+        return _fail(str(error), 2)
+    print(manifest_text(policy, asked.image), end="")
+    return 0
+
+
+def _keygen(asked: argparse.Namespace) -> int:
+    from guard.install import InstallError, make_key
+
+    paths = _paths(asked)
+    try:
+        paths.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not (paths.key.exists() and paths.certificate.exists()):
+            make_key(paths)
+    except (InstallError, OSError) as error:
+        return _fail(str(error), 1)
+    print(paths.certificate.read_text(encoding="ascii"), end="")
+    return 0
+
+
+def _ask(asked: argparse.Namespace) -> int:
+    from guard.local import Ask, ask_and_wait
+    from guard.policy import PolicyError
+
+    try:
+        order = ask_and_wait(_paths(asked), Ask(asked.command), asked.timeout)
+    except (PolicyError, TimeoutError, OSError) as error:
+        return _fail(str(error), 1)
+    print("nothing was ever armed here" if order is None else f"{order.order_id}: {order.phase}")
+    return 0
+
+
+def _status(asked: argparse.Namespace) -> int:
+    import json
+
+    from guard.disk import NodeDisk
+    from guard.journal import Journal
+    from guard.protocol import to_json
+
+    memory = Journal(NodeDisk(), _paths(asked).state).load()
+    report = None if memory.order is None else to_json(memory.order.report())
+    print(json.dumps({"order": report, "damage": memory.damage}, indent=2))
+    return 0
+
+
+def _paths(asked: argparse.Namespace) -> Paths:
+    from guard.policy import Paths
+
+    return Paths(
+        kubernetes=asked.kubernetes_dir,
+        state=asked.state_dir,
+        run=asked.run_dir,
+        proc=asked.proc_dir,
+    )
+
+
+def _fail(text: str, status: int) -> int:
+    print(text, file=sys.stderr, flush=True)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
