@@ -7,6 +7,7 @@ from typing import Any
 
 from django import template
 from django.templatetags.static import static
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -64,9 +65,10 @@ def mark_icon(state: object) -> str:
 
 
 @register.simple_tag
-def when(at: dt.datetime | None, empty: str = "–") -> SafeString | str:
+def when(at: dt.datetime | str | None, empty: str = "–") -> SafeString | str:
     """Relative text, the exact time on hover and for machines."""
-    if at is None:
+    # A missing link on the way to the time is an empty string to the template language.
+    if not isinstance(at, dt.datetime):
         return empty
     return format_html(
         '<time datetime="{}" title="{}" data-relative>{}</time>',
@@ -91,7 +93,7 @@ def at_clock(at: dt.datetime | None) -> SafeString | str:
     """The time of day with seconds, for what happens in front of our eyes."""
     if at is None:
         return ""
-    local = times.timezone.localtime(at)
+    local = timezone.localtime(at)
     return format_html(
         '<time datetime="{}" title="{}">{}</time>',
         at.isoformat(),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from django.utils import timezone
 
 from core import selectors as core_selectors
+from core.choices import SetupPhase
 from gamedays.choices import FAULT_MAY_BE_LIVE, InjectionState
 from gamedays.models import Injection
 from gamedays.selectors.words import hold_s, scenario_title, where
@@ -36,6 +37,12 @@ class StripLine:
         if self.live is not None:
             return self.live.state
         return self.setup.phase if self.setup is not None else "no_fault"
+
+    @property
+    def setup_word(self) -> str:
+        """A cluster that is being raised is not "running" in any sense that people mean."""
+        phase = self.setup.phase if self.setup else ""
+        return "Being raised" if phase in (SetupPhase.WAITING, SetupPhase.RUNNING) else ""
 
     @property
     def loud(self) -> bool:

@@ -6,6 +6,7 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from django.db.models import Count, Q
 from django.utils import timezone
 
 from core import selectors as core_selectors
@@ -148,7 +149,8 @@ def _finding_need(finding: Finding, user: User) -> Need | None:
 
 def loop_place(user: User) -> Place:
     """Where this person's teams stand on the loop: the furthest place that waits for somebody."""
-    return next(place for place in LOOP if place.key == _loop_key(user))
+    key = _loop_key(user)
+    return next(place for place in LOOP if place.key == key)
 
 
 def _loop_key(user: User) -> str:
@@ -158,12 +160,12 @@ def _loop_key(user: User) -> str:
             return "watch"
         return "restore" if live.undo_asked_at else "break"
     unfinished = Finding.objects.visible_to(user).exclude(status=FindingStatus.VERIFIED_FIXED)
-    statuses = set(unfinished.order_by().values_list("status", flat=True).distinct())
-    if FindingStatus.FIX_READY in statuses:
+    found = set(unfinished.order_by().values_list("status", "drafted").distinct())
+    if any(status == FindingStatus.FIX_READY for status, _drafted in found):
         return "reverify"
-    if unfinished.filter(drafted=True).exists():
+    if any(drafted for _status, drafted in found):
         return "find"
-    if statuses:
+    if found:
         return "fix"
     return "break" if bookings.upcoming(user).exists() else "book"
 
@@ -179,15 +181,14 @@ class Progress:
 
 
 def progress(user: User) -> Progress:
-    ended = Injection.objects.visible_to(user).filter(ended_at__isnull=False)
-    return Progress(
-        runs=ended.exclude(state=_S.REFUSED).count(),
-        held=ended.filter(verdict=Verdict.HELD).count(),
-        broke=ended.filter(verdict=Verdict.BROKE).count(),
-        verified=Finding.objects.visible_to(user)
-        .filter(status=FindingStatus.VERIFIED_FIXED)
-        .count(),
+    ended = Q(ended_at__isnull=False)
+    runs = Injection.objects.visible_to(user).aggregate(
+        runs=Count("pk", filter=ended & ~Q(state=_S.REFUSED)),
+        held=Count("pk", filter=ended & Q(verdict=Verdict.HELD)),
+        broke=Count("pk", filter=ended & Q(verdict=Verdict.BROKE)),
     )
+    verified = Finding.objects.visible_to(user).filter(status=FindingStatus.VERIFIED_FIXED)
+    return Progress(**runs, verified=verified.count())
 
 
 def is_newcomer(user: User) -> bool:

@@ -92,7 +92,8 @@ def _unjudged(request: HttpRequest, user: User) -> BookingForm:
 
 def _book(user: User, form: BookingForm, agenda: list[Item]) -> int | None:
     """Book it; None when something is wrong, which then stands in the form."""
-    if not form.is_valid():
+    starts_at = form.starts_at if form.is_valid() else None
+    if starts_at is None:
         return None
     data = form.cleaned_data
     try:
@@ -100,7 +101,7 @@ def _book(user: User, form: BookingForm, agenda: list[Item]) -> int | None:
             actor=user,
             cluster=data["cluster"],
             title=data["title"],
-            starts_at=form.starts_at,
+            starts_at=starts_at,
             duration_min=data["duration_min"],
             time_zone=data["time_zone"],
             facilitator=data["facilitator"],

@@ -11,7 +11,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
 from core.ui.requests import person
-from gamedays.selectors.strip import strip_lines
+from gamedays.selectors.strip import StripLine, strip_lines
 from gamedays.selectors.words import scenario_title as title_of
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ register = template.Library()
 
 LIVE_EVERY_S = 1
 QUIET_EVERY_S = 5
+_LINES = "belay_strip_lines"
 
 
 @require_GET
@@ -54,11 +55,20 @@ def live_strip(context: Context) -> dict[str, Any]:
     return {**strip_context(request), "csrf_token": context.get("csrf_token", "")}
 
 
+def lines_of(request: HttpRequest) -> list[StripLine]:
+    """The strip's lines, read once for a request: the week's page shows them twice."""
+    known: list[StripLine] | None = getattr(request, _LINES, None)
+    if known is None:
+        known = strip_lines(person(request))
+        setattr(request, _LINES, known)
+    return known
+
+
 def strip_context(request: HttpRequest) -> dict[str, Any]:
     user = getattr(request, "user", None)
     if user is None or not user.is_authenticated:
         return {"lines": None}
-    lines = strip_lines(person(request))
+    lines = lines_of(request)
     live = any(line.live is not None for line in lines)
     return {
         "lines": lines,

@@ -10,8 +10,8 @@ from django.views.decorators.http import require_GET
 from core import selectors as core_selectors
 from core.ui.requests import person
 from gamedays.selectors import week as selectors
-from gamedays.selectors.strip import strip_lines
 from gamedays.ui.loop import loop_picture
+from gamedays.ui.strip import lines_of
 
 
 @require_GET
@@ -23,7 +23,7 @@ def week(request: HttpRequest) -> HttpResponse:
         {
             "next": selectors.next_gameday(user),
             "needs": selectors.needs(user),
-            "live": [line for line in strip_lines(user) if line.live is not None],
+            "live": [line for line in lines_of(request) if line.live is not None],
             "setups": core_selectors.setups_in_progress(user),
             "place": (place := selectors.loop_place(user)),
             "loop": loop_picture(place.key),

@@ -2,10 +2,12 @@
 // it, latency as a thin line, unknown hatched, the fault's window shaded. Samples come in
 // increments, each second, until the run is final.
 
-const BAND = 58;
-const HEAD = 24;
+const BAND = 40;
+const BAND_ALONE = 84;
+const HEAD = 38; // two rows for the marks' words
 const GAP = 26;
 const FOOT = 30;
+const WORD_PX = 62; // a mark's word needs about this; nearer ones go a row up
 const OVERLAP_MS = 15000; // late blocks (after a takeover) are merged, not lost
 const UNKNOWN_AFTER_MS = 2500; // a longer silence between two samples is unknown
 
@@ -96,7 +98,8 @@ class RunChart {
     const probes = this.probes();
     const some = probes.some((probe) => this.rowsOf(probe).length);
     if (!probes.length || !some || !window.echarts) return;
-    const height = HEAD + probes.length * (BAND + GAP) + FOOT;
+    this.bandPx = probes.length === 1 ? BAND_ALONE : BAND;
+    const height = HEAD + probes.length * (this.bandPx + GAP) + FOOT;
     if (!this.chart) {
       this.element.replaceChildren();
       this.element.style.height = `${height}px`;
@@ -134,13 +137,13 @@ class RunChart {
   }
 
   band(option, probe, index, { ink, begin, end, at, marks, last }) {
-    const top = HEAD + index * (BAND + GAP) + 18;
+    const top = HEAD + index * (this.bandPx + GAP) + 20;
     const rows = this.rowsOf(probe);
     option.title.push({
       text: probe.title, left: 4, top: top - 21,
       textStyle: { fontSize: 12, fontWeight: 500, color: ink.quiet, width: this.element.clientWidth - 16, overflow: "truncate" },
     });
-    option.grid.push({ left: 6, right: 10, top, height: BAND, containLabel: false, show: true, borderColor: ink.line, borderWidth: 1 });
+    option.grid.push({ left: 6, right: 10, top, height: this.bandPx, containLabel: false, show: true, borderColor: ink.line, borderWidth: 1 });
     option.xAxis.push({
       type: "time", gridIndex: index, min: begin, max: end,
       axisLine: { show: false }, axisTick: { show: last, lineStyle: { color: ink.line } },
@@ -157,9 +160,14 @@ class RunChart {
     if (at.bitten) {
       areas.unshift([{ xAxis: at.bitten, itemStyle: { color: ink.window } }, { xAxis: at.undo_asked || (this.meta.final ? at.restored || end : end) }]);
     }
-    const lines = marks.map((mark) => ({
+    const rowsUp = rowsOf(marks, begin, end, this.element.clientWidth - 16);
+    const lines = marks.map((mark, position) => ({
       xAxis: mark.at,
-      label: { show: index === 0, formatter: mark.word, position: "end", distance: 4, fontSize: 11, color: ink.ink },
+      label: {
+        show: index === 0, formatter: mark.word, position: "end", fontSize: 11, color: ink.ink,
+        distance: 24 + 14 * rowsUp[position],
+        align: edge(mark.at, begin, end),
+      },
     }));
     option.series.push(
       {
@@ -169,16 +177,16 @@ class RunChart {
       {
         name: `passed ${probe.key}`, type: "line", step: "end", stack: `share ${probe.key}`, symbol: "none",
         xAxisIndex: index, yAxisIndex: 2 * index, data: passed, connectNulls: false,
-        lineStyle: { width: 0 }, areaStyle: { color: ink.pass, opacity: 0.55 }, z: 2,
+        lineStyle: { width: 1.5, color: ink.pass }, areaStyle: { color: ink.pass, opacity: 0.2 }, z: 2,
       },
       {
         name: `failed ${probe.key}`, type: "line", step: "end", stack: `share ${probe.key}`, symbol: "none",
         xAxisIndex: index, yAxisIndex: 2 * index, data: failed, connectNulls: false,
-        lineStyle: { width: 0 }, areaStyle: { color: ink.fail, opacity: 0.92 }, z: 3,
+        lineStyle: { width: 0 }, areaStyle: { color: ink.fail, opacity: 0.9 }, z: 3,
       },
       {
         name: `latency ${probe.key}`, type: "line", symbol: "none", xAxisIndex: index, yAxisIndex: 2 * index + 1,
-        data: latency, connectNulls: false, lineStyle: { width: 1.25, color: ink.latency }, z: 4,
+        data: latency, connectNulls: false, lineStyle: { width: 1, color: ink.latency, opacity: 0.8 }, z: 4,
         markLine: {
           silent: true, symbol: "none", animation: false,
           lineStyle: { color: ink.ink, width: 1, type: "dashed", opacity: 0.6 }, data: lines,
@@ -208,6 +216,23 @@ class RunChart {
     }
     return box;
   }
+}
+
+/** Words of marks that stand close together share the head in two rows. */
+function rowsOf(marks, begin, end, width) {
+  const free = [-Infinity, -Infinity];
+  return marks.map((mark) => {
+    const x = ((mark.at - begin) / Math.max(1, end - begin)) * width;
+    const row = x - free[0] >= WORD_PX ? 0 : 1;
+    free[row] = x;
+    return row;
+  });
+}
+
+function edge(at, begin, end) {
+  const share = (at - begin) / Math.max(1, end - begin);
+  if (share < 0.04) return "left";
+  return share > 0.96 ? "right" : "center";
 }
 
 /** Series and gaps of one probe. A gap, or a look that could not be made, is unknown. */

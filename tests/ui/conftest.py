@@ -1,0 +1,30 @@
+"""The cast, and a browserless way to be one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from django.test import Client
+
+from tests.people import Cast, make_cast
+
+As = Callable[[str | None], Client]
+
+
+@pytest.fixture
+def cast(db: None) -> Cast:
+    return make_cast()
+
+
+@pytest.fixture
+def client_of(cast: Cast) -> As:
+    """`client_of("lea")`; None for somebody who is not logged in."""
+
+    def make(username: str | None) -> Client:
+        client = Client(raise_request_exception=True)
+        if username is not None:
+            client.force_login(getattr(cast, username))
+        return client
+
+    return make

@@ -1,0 +1,137 @@
+"""Pictures of every page, desktop and phone, light and dark, to be looked at by people.
+
+Not collected by default: `.venv/bin/pytest tests/ui/shots.py` leaves them in build/screens/ui/.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from gamedays.choices import FindingStatus, InjectionState, Outcome, Verdict
+from tests.people import API, book, make_cast
+from tests.ui import factories
+
+os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
+
+OUT = Path("build/screens/ui")
+ARGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+SIZES = {"desktop": (1440, 900), "phone": (360, 740)}
+ONLY = os.environ.get("SHOTS", "")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as player:
+        browser = player.chromium.launch(executable_path="/usr/bin/chromium", args=ARGS)
+        yield browser
+        browser.close()
+
+
+def _shoot(
+    browser: Browser, base: str, paths: dict[str, str], username: str | None = "lea"
+) -> None:
+    OUT.mkdir(parents=True, exist_ok=True)
+    context = browser.new_context()
+    page = context.new_page()
+    page.on("console", lambda message: print("console:", message.text))
+    page.on("pageerror", lambda error: print("page error:", error))
+    if username:
+        page.goto(f"{base}/login/")
+        page.fill("#id_username", username)
+        page.fill("#id_password", "rope and harness")
+        page.get_by_test_id("login").click()
+        page.wait_for_url(f"{base}/")
+    for title, path in paths.items():
+        if ONLY and title not in ONLY.split(","):
+            continue
+        page.goto(f"{base}{path}")
+        if page.locator("[data-samples]").count():
+            page.locator("[data-samples] canvas").first.wait_for()
+        for size, (width, height) in SIZES.items():
+            page.set_viewport_size({"width": width, "height": height})
+            for theme in ("light", "dark"):
+                page.emulate_media(color_scheme=theme)
+                page.wait_for_timeout(120)
+                page.screenshot(path=OUT / f"{title}-{size}-{theme}.png", full_page=True)
+            if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+                print(f"SIDEWAYS SCROLL: {title} {size}")
+    context.close()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_quiet(live_server: Any, browser: Browser) -> None:
+    make_cast()
+    factories.make_setup()
+    _shoot(browser, live_server.url, {"login": "/login/"}, username=None)
+    paths = {
+        "week-new": "/",
+        "clusters": "/clusters/",
+        "book-empty": "/gamedays/book/",
+        "findings-empty": "/findings/",
+        "services-empty": "/services/",
+        "lost": "/nowhere/",
+    }
+    _shoot(browser, live_server.url, paths)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_live(live_server: Any, browser: Browser) -> None:
+    cast = make_cast()
+    probes = factories.make_probes(cast)
+    run = factories.make_run(cast, InjectionState.ACTIVE, scenario=API, ago_s=58)
+    factories.make_samples(run, probes, api_away=True, ahead_s=25)
+    factories.make_pods(run, fates=False)
+    paths = {"run-live": f"/runs/{run.pk}/", "week-live": "/"}
+    _shoot(browser, live_server.url, paths)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_over(live_server: Any, browser: Browser) -> None:
+    cast = make_cast()
+    probes = factories.make_probes(cast)
+    run = factories.make_run(
+        cast,
+        ago_s=90_000,
+        verdict=Verdict.BROKE,
+        judgement=factories.BROKE,
+        reason="API reads through the common address broke their bound: 66.7 % passed.",
+    )
+    factories.make_samples(run, probes)
+    factories.make_pods(run)
+    finding = factories.make_finding(cast, run, status=FindingStatus.FIX_READY, drafted=False)
+    second = factories.make_run(cast, ago_s=80_000, verdict=Verdict.BROKE)
+    factories.make_fix(cast, finding)
+    factories.make_verification(cast, finding, second, Outcome.RECURS, None)
+    factories.make_finding(cast, run, title="Contour stays away for minutes after the API is back")
+    gameday = book(cast, starts_in=dt.timedelta(hours=30), duration_min=60)
+    paths = {
+        "run-over": f"/runs/{run.pk}/",
+        "week": "/",
+        "gamedays": "/gamedays/",
+        "gameday": f"/gamedays/{gameday.pk}/",
+        "book": "/gamedays/book/?scenario=etcd-member-down",
+        "findings": "/findings/",
+        "board": "/findings/?view=board",
+        "finding": f"/findings/{finding.pk}/",
+        "edit": f"/findings/{finding.pk}/edit/",
+        "scenarios": "/scenarios/",
+        "scenario": "/scenarios/etcd-member-down/",
+        "cluster": "/clusters/qa-range/",
+        "you": "/you/",
+    }
+    _shoot(browser, live_server.url, paths)

@@ -1,0 +1,173 @@
+"""The live run: fragments, samples in increments, what is seen and what is not, abort."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+
+import pytest
+
+from gamedays.choices import InjectionState, Verdict
+from gamedays.models import Gameday, TimelineEntry
+from tests.people import API, Cast
+from tests.ui import factories
+from tests.ui.conftest import As
+
+HTMX = {"HX-Request": "true"}
+
+
+def test_the_fragment_asks_again_until_the_run_is_final(cast: Cast, client_of: As) -> None:
+    vera = client_of("vera")
+    run = factories.make_run(cast, InjectionState.ACTIVE)
+    text = vera.get(f"/runs/{run.pk}/live/", headers=HTMX).content.decode()
+    assert 'hx-trigger="every 1s"' in text
+    for part in ("run-sight", "run-steps", "run-result", "run-figures", "run-pods", "run-timeline"):
+        assert re.search(rf'id="{part}"[^>]*hx-swap-oob="true"', text), part
+    run.state = InjectionState.CLEAN
+    run.save()
+    assert "hx-trigger" not in vera.get(f"/runs/{run.pk}/live/", headers=HTMX).content.decode()
+
+
+def test_fragments_are_never_cached(cast: Cast, client_of: As) -> None:
+    run = factories.make_run(cast, InjectionState.ACTIVE)
+    for path in ("/strip/", f"/runs/{run.pk}/live/", f"/runs/{run.pk}/samples.json"):
+        assert "no-store" in client_of("vera").get(path)["Cache-Control"], path
+
+
+def test_samples_come_in_increments(cast: Cast, client_of: As) -> None:
+    run = factories.make_run(cast, verdict=Verdict.BROKE)
+    factories.make_samples(run, factories.make_probes(cast))
+    vera = client_of("vera")
+    whole = vera.get(f"/runs/{run.pk}/samples.json").json()
+    rows = whole["samples"]["shop"]
+    assert whole["final"] is True
+    assert [mark["key"] for mark in whole["marks"]] == [
+        "armed",
+        "bitten",
+        "undo_asked",
+        "restored",
+        "ended",
+    ]
+    assert len(rows) == 154
+    assert rows == sorted(rows)
+    cut = rows[100][0]
+    more = vera.get(f"/runs/{run.pk}/samples.json?after={cut}").json()
+    assert more["samples"]["shop"] == rows[101:]
+    last = vera.get(f"/runs/{run.pk}/samples.json?after={rows[-1][0]}").json()
+    assert all(found == [] for found in last["samples"].values())
+
+
+@pytest.mark.parametrize("after", ["", "x", "-5", "1e9"])
+def test_a_strange_after_is_no_error(after: str, cast: Cast, client_of: As) -> None:
+    run = factories.make_run(cast)
+    assert client_of("vera").get(f"/runs/{run.pk}/samples.json?after={after}").status_code == 200
+
+
+def test_while_the_api_is_away_the_page_says_what_it_sees(cast: Cast, client_of: As) -> None:
+    run = factories.make_run(cast, InjectionState.ACTIVE, scenario=API)
+    factories.make_samples(run, factories.make_probes(cast), api_away=True)
+    text = client_of("vera").get(f"/runs/{run.pk}/").content.decode()
+    assert 'data-testid="api-away"' in text
+    assert "pod ids, counted on the nodes" in text
+    assert "pod phases and readiness" in text
+    assert 'data-probe="shop" data-state="steady"' in text
+    assert 'data-probe="api-read" data-state="failing"' in text
+
+
+def test_a_probe_that_fell_silent_is_unknown_not_green(cast: Cast, client_of: As) -> None:
+    run = factories.make_run(cast, InjectionState.ACTIVE)
+    probes = factories.make_probes(cast)
+    factories.make_samples(run, probes)
+    for block in run.blocks.filter(probe__key="shop"):
+        block.started_at -= dt.timedelta(seconds=30)
+        block.save()
+    text = client_of("vera").get(f"/runs/{run.pk}/").content.decode()
+    assert 'data-probe="shop" data-state="unknown"' in text
+
+
+def test_every_fate_of_a_pod_is_told(cast: Cast, client_of: As) -> None:
+    run = factories.make_run(cast)
+    factories.make_pods(run)
+    text = client_of("vera").get(f"/runs/{run.pk}/").content.decode()
+    for fate in ("born", "restarted", "dying", "dead", "unknown"):
+        assert f'class="pod pod-{fate}"' in text, fate
+    assert "kube-system/etcd-qa-2: Gone" in text
+    assert "2 restarts since the run began" in text
+
+
+def test_abort_is_requested_and_only_then_confirmed(cast: Cast, client_of: As) -> None:
+    run = factories.make_run(cast, InjectionState.ACTIVE)
+    vera = client_of("vera")
+    page = vera.get(f"/runs/{run.pk}/").content.decode()
+    assert 'data-testid="abort"' in page
+    strip = vera.post(f"/runs/{run.pk}/abort/", headers=HTMX).content.decode()
+    assert 'id="strip"' in strip
+    assert "Abort requested" in strip
+    page = vera.get(f"/runs/{run.pk}/").content.decode()
+    assert 'data-testid="abort"' not in page
+    assert 'data-testid="abort-state" data-state="requested"' in page
+    run.refresh_from_db()
+    run.undone_at = run.abort_requested_at
+    run.state = InjectionState.VERIFYING
+    run.save()
+    page = vera.get(f"/runs/{run.pk}/").content.decode()
+    assert 'data-testid="abort-state" data-state="confirmed"' in page
+
+
+def test_the_judgement_and_its_finding(cast: Cast, client_of: As) -> None:
+    run = factories.make_run(cast, verdict=Verdict.BROKE, judgement=factories.BROKE)
+    finding = factories.make_finding(cast, run)
+    text = client_of("vera").get(f"/runs/{run.pk}/").content.decode()
+    assert 'data-testid="verdict" data-verdict="broke"' in text
+    assert 'data-key="api-reads" data-result="broke"' in text
+    assert "≥ 99 %" in text
+    assert "66.7 %" in text
+    assert f'href="/findings/{finding.pk}/" data-testid="finding-link"' in text
+
+
+def test_a_refusal_says_why_and_what_to_do(cast: Cast, client_of: As) -> None:
+    reason = "The cluster carries no QA marker. Its owner creates it."
+    run = factories.make_run(cast, InjectionState.REFUSED, reason=reason)
+    text = client_of("vera").get(f"/runs/{run.pk}/").content.decode()
+    assert "Refused before anything was touched" in text
+    assert reason in text
+    assert 'data-testid="abort"' not in text
+
+
+def test_a_note_stands_on_the_timeline(cast: Cast, client_of: As) -> None:
+    run = factories.make_run(cast, InjectionState.ACTIVE)
+    vera = client_of("vera")
+    text = vera.post(
+        f"/runs/{run.pk}/notes/", {"text": "Grafana is <b>red</b>"}, headers=HTMX
+    ).content.decode()
+    assert "Grafana is &lt;b&gt;red&lt;/b&gt;" in text
+    assert TimelineEntry.objects.get(kind="note").actor == cast.vera
+    assert client_of("otto").post(f"/runs/{run.pk}/notes/", {"text": "hm"}).status_code == 404
+
+
+def test_the_strip_is_loud_only_while_something_is_broken(cast: Cast, client_of: As) -> None:
+    vera = client_of("vera")
+    quiet = vera.get("/strip/").content.decode()
+    assert 'data-cluster="qa-range" data-state="no_fault"' in quiet
+    assert 'hx-trigger="every 5s"' in quiet
+    run = factories.make_run(cast, InjectionState.ACTIVE)
+    loud = vera.get("/strip/").content.decode()
+    assert "strip-loud" in loud
+    assert 'data-cluster="qa-range" data-state="active"' in loud
+    assert "One etcd member down on qa-2" in loud
+    assert "of 01:00" in loud
+    assert 'hx-trigger="every 1s"' in loud
+    run.state, run.verdict, run.ended_at = InjectionState.CLEAN, Verdict.HELD, run.bitten_at
+    run.save()
+    Gameday.objects.update(state="done")
+    after = vera.get("/strip/").content.decode()
+    assert "strip-loud" not in after
+    assert ", held" in after
+
+
+def test_a_refused_fragment_leaves_the_page_and_tells_why(cast: Cast, client_of: As) -> None:
+    run = factories.make_run(cast, InjectionState.ACTIVE)
+    answer = client_of("otto").post(f"/runs/{run.pk}/abort/", headers=HTMX)
+    assert answer.status_code == 404
+    assert answer["HX-Reswap"] == "none"
+    assert "among those that you may see" in answer["HX-Trigger"]
