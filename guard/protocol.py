@@ -337,7 +337,7 @@ def from_json(kind: type[_T], data: object, *, where: str = "", strict: bool = T
     return kind(**values)
 
 
-def _value(hint: Any, value: object, path: str, strict: bool) -> Any:  # noqa: PLR0911
+def _value(hint: Any, value: object, path: str, strict: bool) -> Any:
     origin = typing.get_origin(hint)
     if origin in (types.UnionType, typing.Union):
         if value is None:
