@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from core.errors import DomainError
+from core.errors import ClusterUnreachable, DomainError
 from gamedays.drivers.fleet import NodeStatus
 from gamedays.scenarios.base import ClusterState, ComponentState
 from gamedays.scenarios.registry import get_scenario
@@ -25,6 +25,13 @@ def look(run: Run, world: World) -> list[str]:
     """Every reason to refuse, as sentences that say what to do; empty: go."""
     try:
         world.cluster.require_marker()
+    except ClusterUnreachable as error:
+        return [
+            (
+                f"The cluster gave no answer: {error.message}. Look whether its API is up and "
+                "whether this machine may reach it; then start again."
+            )
+        ]
     except DomainError as error:
         return [error.message]
     scenario = get_scenario(run.scenario_key)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -23,17 +22,17 @@ def qa_session(stack: RunningStack, practice_range: RangeFacts) -> QaCluster:
     """The registered range with its guards installed, all steady."""
     look = ClusterLook.of(practice_range)
     wait_until(lambda: not look.unsteady(), within_s=STEADY_S, what="a steady range", every_s=1.0)
-    return QaCluster(stack, look)
+    qa = QaCluster(stack, look)
+    await_steady(qa)
+    return qa
 
 
 @pytest.fixture
 def qa(qa_session: QaCluster) -> Iterator[QaCluster]:
-    """The cluster, steady before; afterwards it must come back to steady with nothing left."""
-    await_steady(qa_session)
+    """The steady cluster. After the test it comes back to steady, and nothing is left behind."""
     yield qa_session
     put_right(qa_session)
     await_steady(qa_session)
-    assert qa_session.look.left_behind(qa_session.manifests_before) == []
 
 
 def put_right(qa: QaCluster) -> None:
@@ -55,17 +54,16 @@ def _live(qa: QaCluster) -> list[str]:
 
 
 def await_steady(qa: QaCluster) -> None:
-    """Steady: every component healthy in two looks, no fault left, and no slot taken."""
-    seen_since: list[float] = []
+    """Steady: every component healthy, no fault left, and no slot taken."""
+    wrong: list[str] = []
 
     def look() -> bool:
-        wrong = qa.look.unsteady() + qa.look.left_behind(qa.manifests_before)
-        if wrong:
-            seen_since.clear()
-        else:
-            seen_since.append(time.monotonic())
-        return len(seen_since) >= 2
+        wrong[:] = qa.look.unsteady() + qa.look.left_behind(qa.manifests_before)
+        return not wrong
 
-    wait_until(look, within_s=STEADY_S, what="the cluster is steady again", every_s=0.5)
+    try:
+        wait_until(look, within_s=STEADY_S, what="a steady cluster", every_s=0.5)
+    except AssertionError as error:
+        raise AssertionError(f"not steady within {STEADY_S} s: {wrong}") from error
     held = qa.query("SELECT holder FROM core_slotclaim WHERE released_at IS NULL")
     assert held == [], f"the slot is still taken: {held}"

@@ -7,15 +7,16 @@ other way round.
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import http.client
 import json
 import ssl
 import stat
 import subprocess
-import sys
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,10 +29,8 @@ API = "kube-apiserver"
 ETCD = "etcd"
 GUARD_WORKER = ("-m", "guard", "work")
 GUARD_PARENT = ("-m", "guard", "run")
-_ETCD_HEALTH = (
-    "import json, urllib.request as r;"
-    "print(json.load(r.urlopen('http://127.0.0.1:2381/health', timeout=2))['health'])"
-)
+_NETWORK_NAMESPACE = 0x40000000
+_libc = ctypes.CDLL(None, use_errno=True)
 
 
 @dataclass(frozen=True)
@@ -137,15 +136,39 @@ class NodeLook:
 
     def etcd_healthy(self) -> bool:
         """Whether this node's etcd member calls itself healthy (its port is on loopback)."""
-        members = self.processes(ETCD)
-        if not members:
-            return False
-        asked = subprocess.run(
-            ["nsenter", f"--net=/proc/{next(iter(members)).pid}/ns/net",
-             sys.executable, "-I", "-S", "-c", _ETCD_HEALTH],
-            capture_output=True, text=True, check=False, timeout=10,
-        )  # fmt: skip
-        return asked.stdout.strip() == "true"
+        for member in self.processes(ETCD):
+            # A thread of its own: it stays in the node's network until it ends.
+            with ThreadPoolExecutor(1) as visitor:
+                return visitor.submit(_etcd_health_at, member.pid).result()
+        return False
+
+    def unsteady(self) -> list[str]:
+        """What does not run or is not healthy here."""
+        wrong = []
+        if not self.processes(API):
+            wrong.append(f"{self.name}: no API server runs")
+        elif not self.api_ready():
+            wrong.append(f"{self.name}: the API server is not ready")
+        if not self.etcd_healthy():
+            wrong.append(f"{self.name}: etcd is not healthy")
+        if not self.guard(GUARD_WORKER):
+            wrong.append(f"{self.name}: no guard runs")
+        return wrong
+
+
+def _etcd_health_at(pid: int) -> bool:
+    """Ask the member from inside its network. Call it in a thread that ends with it."""
+    with Path(f"/proc/{pid}/ns/net").open() as network:
+        if _libc.setns(network.fileno(), _NETWORK_NAMESPACE) != 0:
+            raise OSError(ctypes.get_errno(), f"the network of process {pid} cannot be entered")
+    connection = http.client.HTTPConnection("127.0.0.1", 2381, timeout=3)
+    try:
+        connection.request("GET", "/health")
+        return bool(json.load(connection.getresponse())["health"] == "true")
+    except (OSError, http.client.HTTPException, ValueError):
+        return False
+    finally:
+        connection.close()
 
 
 @dataclass(frozen=True)
@@ -186,17 +209,8 @@ class ClusterLook:
 
     def unsteady(self) -> list[str]:
         """What does not run or is not healthy; empty when all is."""
-        wrong = []
-        for node in self.nodes:
-            if not node.processes(API):
-                wrong.append(f"{node.name}: no API server runs")
-            elif not node.api_ready():
-                wrong.append(f"{node.name}: the API server is not ready")
-            if not node.etcd_healthy():
-                wrong.append(f"{node.name}: etcd is not healthy")
-            if not node.guard(GUARD_WORKER):
-                wrong.append(f"{node.name}: no guard runs")
-        return wrong
+        with ThreadPoolExecutor(len(self.nodes)) as pool:
+            return [wrong for found in pool.map(NodeLook.unsteady, self.nodes) for wrong in found]
 
     def left_behind(self, before: dict[str, dict[str, FileMark]]) -> list[str]:
         """What of a fault is still on the cluster, against the manifests `before`."""

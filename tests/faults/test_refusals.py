@@ -94,7 +94,7 @@ CASES = [
     (without_marker, ("carries no QA marker", "belay-qa-marker", "clusterUID")),
     (with_anothers_marker, ("names the cluster", "copied from elsewhere")),
     (with_production_marker, ("says stage 'production', not 'qa'",)),
-    (unreachable, ("https://127.0.0.1:9",)),
+    (unreachable, ("gave no answer", "127.0.0.1:9", "Look whether its API is up")),
     (silent_guard, ("The guard on qa-3 does not answer", "nothing would undo")),
     (missing_guard, ("There is no guard on qa-2", "manage.py guard install")),
 ]
