@@ -19,8 +19,8 @@ from config.stack.layout import CHECKOUT, MARKER, Stack
 from config.stack.preflight import require_disk, require_not_running, require_port
 from config.stack.processes import end_processes, mark, processes_of, write_marks
 from config.stack.programs import (
-    Order,
     Program,
+    Wave,
     belay_programs,
     service_programs,
     supervisor_configuration,
@@ -198,14 +198,14 @@ class Demo:
         """Stop everything that we started, in order; says what takes its time."""
         if self._process is None:
             return
-        for program in sorted(self._programs, key=lambda program: -program.order):
-            if program.order == Order.RANGE and not self._attach_range:
+        for wave in stop_waves(self._programs):
+            if "range" in wave and not self._attach_range:
                 self._say("Stopping the practice range: its nodes, links, mounts and files.")
             try:
-                self._supervisor.stop(program.name)
+                self._supervisor.stop_together(wave)
             except (StackError, *GONE) as error:
                 # The supervisor's own shutdown and the sweep below end what is left.
-                self._say(f"{program.name} did not stop when asked: {error}")
+                self._say(f"{', '.join(wave)}: not stopped when asked: {error}")
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
         try:
@@ -223,6 +223,14 @@ class Demo:
         if remaining:
             pids = ", ".join(str(process.pid) for process in remaining)
             raise StackError(f"These processes of ours do not end: {pids}.")
+
+
+def stop_waves(programs: list[Program]) -> list[list[str]]:
+    """Names of programs that may stop together, in the order of the waves."""
+    waves: dict[Wave, list[str]] = {wave: [] for wave in Wave}
+    for program in programs:
+        waves[program.wave].append(program.name)
+    return [names for names in waves.values() if names]
 
 
 def _is_passed_on(name: str) -> bool:

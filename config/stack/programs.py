@@ -24,17 +24,16 @@ WEB_PROCESSES = 2
 WEB_THREADS = 8
 
 
-class Order(IntEnum):
-    """Programs stop from the highest to the lowest: who undoes goes while its cluster lives."""
+class Wave(IntEnum):
+    """In which order programs stop: who undoes goes while its cluster lives, and whom the undo
+    is recorded by goes last. Within a wave they stop together."""
 
-    POSTGRES = 10
-    REDIS = 20
-    RANGE = 30
-    WEB = 40
-    WATCHDOG = 50
-    WORKER_DEFAULT = 60
-    WORKER_FAULTS = 70
-    BEAT = 80
+    WORK = 1
+    """Conductors undo, pages end."""
+    WATCH = 2
+    """The watchdog takes over what a conductor did not finish."""
+    CLUSTER = 3
+    SERVICES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,7 @@ class Program:
 
     name: str
     command: list[str]
-    order: Order
+    wave: Wave
     autostart: bool = False
     stop_signal: str = "TERM"
     stop_wait_s: int = 10
@@ -61,7 +60,7 @@ def service_programs(stack: Stack, environment: dict[str, str]) -> list[Program]
             Program(
                 name="postgres",
                 command=_without_environment(postgres.command()),
-                order=Order.POSTGRES,
+                wave=Wave.SERVICES,
                 autostart=True,
                 # "Fast": ends sessions and writes everything down, without waiting for clients.
                 stop_signal="INT",
@@ -74,7 +73,7 @@ def service_programs(stack: Stack, environment: dict[str, str]) -> list[Program]
             Program(
                 name="redis",
                 command=_without_environment(redis.command()),
-                order=Order.REDIS,
+                wave=Wave.SERVICES,
                 autostart=True,
                 user=redis.account.name if redis.account.differs else None,
             )
@@ -101,19 +100,19 @@ def belay_programs(stack: Stack, *, with_range: bool) -> list[Program]:
                 "--worker-tmp-dir=/dev/shm",
                 "--name=belay-web",
             ],
-            order=Order.WEB,
+            wave=Wave.WORK,
             environment={"BELAY_DB_DEADLINE_S": str(WEB_DB_DEADLINE_S)},
         ),
         Program(
             name="worker-default",
             command=_worker("worker-default", queues="default,steps", threads=DEFAULT_THREADS),
-            order=Order.WORKER_DEFAULT,
+            wave=Wave.WORK,
             environment=engine,
         ),
         Program(
             name="worker-faults",
             command=_worker("worker-faults", queues="faults", threads=FAULT_THREADS),
-            order=Order.WORKER_FAULTS,
+            wave=Wave.WORK,
             # Told to stop, conductors undo first; the watchdog and the guards are behind them.
             stop_wait_s=20,
             environment=engine,
@@ -121,13 +120,13 @@ def belay_programs(stack: Stack, *, with_range: bool) -> list[Program]:
         Program(
             name="beat",
             command=_python("-m", "celery", "-A", "config", "beat", "--pidfile="),
-            order=Order.BEAT,
+            wave=Wave.WORK,
             environment=engine,
         ),
         Program(
             name="watchdog",
             command=_manage("watchdog"),
-            order=Order.WATCHDOG,
+            wave=Wave.WATCH,
             environment=engine,
         ),
     ]
@@ -136,7 +135,7 @@ def belay_programs(stack: Stack, *, with_range: bool) -> list[Program]:
             Program(
                 name="range",
                 command=_manage("demo_range"),
-                order=Order.RANGE,
+                wave=Wave.CLUSTER,
                 # Taking three nodes down: their processes, mounts, namespaces and files.
                 stop_wait_s=180,
             )
@@ -177,7 +176,7 @@ def _section(stack: Stack, program: Program) -> list[str]:
         f"[program:{program.name}]",
         f"command={_escaped(shlex.join(program.command))}",
         f"directory={_escaped(str(CHECKOUT))}",
-        f"priority={int(program.order)}",
+        f"priority={100 - int(program.wave)}",
         f"autostart={'true' if program.autostart else 'false'}",
         "autorestart=true",
         # A program that fails at once is tried again for minutes (the pause grows by a second

@@ -16,6 +16,7 @@ from config.stack.errors import StackError
 
 GONE = (OSError, xmlrpc.client.ProtocolError, socket.timeout)
 RUNNING = "RUNNING"
+ALIVE = ("STARTING", "RUNNING", "STOPPING")
 
 
 class SupervisorClient:
@@ -83,6 +84,20 @@ class SupervisorClient:
                     raise StackError(f"{program} could not be stopped: {fault.faultString}.") from (
                         fault
                     )
+
+    def stop_together(self, programs: list[str]) -> None:
+        """Ask all of them to stop at once, and wait until every one is gone."""
+        with self._server() as server:
+            for program in programs:
+                try:
+                    server.stopProcess(program, False)
+                except xmlrpc.client.Fault as fault:
+                    if fault.faultCode != Faults.NOT_RUNNING:
+                        raise StackError(
+                            f"{program} could not be stopped: {fault.faultString}."
+                        ) from fault
+        while any(self.states()[program]["statename"] in ALIVE for program in programs):
+            time.sleep(0.1)
 
     def restart(self, program: str) -> None:
         """Stop and start one program, as a deploy does."""

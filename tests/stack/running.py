@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import shutil
 import signal
@@ -23,7 +24,7 @@ from config.stack.layout import CHECKOUT, MARKER, Stack
 from config.stack.processes import ProcessMark, mark, processes_of
 from config.stack.supervisor import SupervisorClient
 
-START_S = 90
+START_S = 180
 STOP_S = 120
 REGISTERED_S = 240
 FOREIGN = ("BELAY_", "DATABASE_URL", "REDIS_URL", "DJANGO_SETTINGS_MODULE")
@@ -194,6 +195,13 @@ class RunningStack:
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
 
+    def is_healthy(self) -> bool:
+        """True when the web process and its database answer; False also while they start."""
+        try:
+            return self.get("/healthz")[0] == 200
+        except (OSError, http.client.HTTPException):
+            return False
+
     # -- processes -------------------------------------------------------------------------------
 
     def pid(self, program: str) -> int:
@@ -218,7 +226,7 @@ class RunningStack:
             lambda: not any(process.alive for process in tree),
             within_s=10,
             what=f"{program} is dead",
-            every_s=0.02,
+            every_s=0.05,
         )
 
     def pause(self, program: str) -> None:
@@ -241,7 +249,7 @@ class RunningStack:
         """Stop and start one program, as a deploy does."""
         self.supervisor.restart(program)
 
-    def await_running(self, program: str, *, within_s: float = 30) -> int:
+    def await_running(self, program: str, *, within_s: float = 90) -> int:
         """Wait until the supervisor has (re)started the program; returns its pid."""
 
         def look() -> int | None:

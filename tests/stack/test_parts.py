@@ -21,6 +21,7 @@ from config.logs import hide_secrets
 from config.stack.account import service_account
 from config.stack.binaries import copy_binaries
 from config.stack.clean import clean
+from config.stack.demo import stop_waves
 from config.stack.errors import StackError
 from config.stack.layout import Stack
 from config.stack.postgres import Postgres
@@ -77,10 +78,17 @@ def test_the_supervisors_configuration_holds_no_secret_and_every_program(stack: 
     assert 'BELAY_DB_DEADLINE_S="5"' in parsed["program:watchdog"]["environment"]
 
 
-def test_who_undoes_stops_while_the_cluster_still_lives(stack: Stack) -> None:
-    programs = {program.name: program for program in belay_programs(stack, with_range=True)}
-    assert programs["worker-faults"].order > programs["range"].order
-    assert programs["watchdog"].order > programs["range"].order
+def test_who_undoes_stops_while_the_cluster_and_the_database_still_live(stack: Stack) -> None:
+    programs = [
+        *service_programs(stack, stack.load_environment()),
+        *belay_programs(stack, with_range=True),
+    ]
+    assert stop_waves(programs) == [
+        ["web", "worker-default", "worker-faults", "beat"],
+        ["watchdog"],
+        ["range"],
+        ["postgres", "redis"],
+    ]
 
 
 def test_servers_of_ones_own_are_used_instead(

@@ -33,7 +33,7 @@ def worker(stack: RunningStack, name: str, log: Path, *, threads: int) -> Iterat
             stderr=output,
         )
     try:
-        wait_until(lambda: _is_up(process, log), within_s=30, what=f"worker {name} is up")
+        wait_until(lambda: _is_up(process, log), within_s=90, what=f"worker {name} is up")
         yield
     finally:
         process.send_signal(signal.SIGTERM)
