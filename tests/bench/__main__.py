@@ -10,19 +10,19 @@ from __future__ import annotations
 import argparse
 import os
 import platform
-import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FrameType
 
 import django
 
+from config.stack.demo import StopAskedError
 from config.stack.layout import CHECKOUT
 from tests.bench import idle
 from tests.bench.report import Report, bounded, unmeasured
 from tests.bench.site import Site, cold_start, raised
+from tests.bench.troubles import TROUBLES
 
 REPORT = CHECKOUT / "build" / "bench.json"
 GROUPS = ("demo", "idle", "hold", "gameday")
@@ -45,7 +45,6 @@ def main(argv: Sequence[str]) -> int:
         parser.error(f"--only {unknown[0]!r}: choose from {', '.join(GROUPS)}")
     if os.geteuid() != 0:
         parser.error("the bench raises the practice range: run it as root")
-    signal.signal(signal.SIGTERM, _interrupt)
     began = time.monotonic()
 
     def say(line: str) -> None:
@@ -53,13 +52,16 @@ def main(argv: Sequence[str]) -> int:
 
     print(f"{os.cpu_count()} CPUs, {platform.release()}, load {os.getloadavg()[0]:.1f}", flush=True)
     report = Report(REPORT)
-    if os.environ.get("BELAY_BENCH_COLD") == "1":
-        _measure_cold(report, say)
     try:
+        if os.environ.get("BELAY_BENCH_COLD") == "1":
+            _measure_cold(report, say)
         with raised(os.environ.get("BELAY_BENCH_RANGE") or None) as site:
             _measure(report, site, chosen, say)
             say("stopping everything")
-    except AssertionError as error:
+    except StopAskedError:
+        say("stopped; everything that the bench started is gone again")
+        return 130
+    except TROUBLES as error:
         report.add(unmeasured("the bench itself", "", str(error)))
     print(report.table(), flush=True)
     say(f"all rows with their raw values: {REPORT}")
@@ -108,7 +110,7 @@ def _measure_cold(report: Report, say: Callable[[str], None]) -> None:
     say("a cold start first: every program is built from source")
     try:
         ready_s = cold_start().range_ready_s
-    except AssertionError as error:
+    except TROUBLES as error:
         report.add(unmeasured(COLD_READY, "s", str(error)))
         return
     assert ready_s is not None, "a range of its own is always waited for"
@@ -121,11 +123,6 @@ def _become_part_of(state_dir: Path) -> None:
         del os.environ[name]
     os.environ |= {"BELAY_STATE_DIR": str(state_dir), "DJANGO_SETTINGS_MODULE": "config.settings"}
     django.setup()
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    """SIGTERM ends it as Ctrl-C does: with everything taken down again."""
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

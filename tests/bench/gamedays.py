@@ -15,8 +15,10 @@ from tests.bench.engine import orders_on
 from tests.bench.people import Person
 from tests.bench.report import Report, bounded, unmeasured
 from tests.bench.site import Site
+from tests.bench.troubles import TROUBLES
 from tests.stack.running import RunningStack, wait_until
 
+CONDUCTOR = "worker-faults"
 SCENARIO = "api-servers-down"
 HOLD_S, OBSERVE_S = 60, 20
 AHEAD_S = 16
@@ -42,6 +44,7 @@ def measure(report: Report, site: Site, fleet: Fleet, cluster_name: str, say: Sa
     lead = Person(stack.base_url, "lea", stack.password)
     for story in STORIES:
         try:
+            stack.await_running(CONDUCTOR)
             await_settled(site.plan)
             run = _book_and_await_active(stack, lead, cluster_name)
             late_s = (run["injecting_at"] - run["due_at"]).total_seconds()
@@ -49,7 +52,7 @@ def measure(report: Report, site: Site, fleet: Fleet, cluster_name: str, say: Sa
             raw[story].append(_end(stack, lead, fleet, story, str(run["id"])))
             say(f"due {late_s:+.3f} s; {story}: {raw[story][-1]:.3f} s")
             _await_final(stack, str(run["id"]))
-        except (AssertionError, OSError) as error:
+        except TROUBLES as error:
             troubles[story] = troubles[DUE] = str(error)
             say(f"{story}: {error}")
     for name, limit in LIMITS_S.items():
@@ -96,7 +99,7 @@ def _end(stack: RunningStack, lead: Person, fleet: Fleet, story: str, run_id: st
     """
     began = time.time()
     if story != ABORT:
-        stack.kill("worker-faults")
+        stack.kill(CONDUCTOR)
     if story != KILLED:
         began = time.time()
         lead.abort(run_id)

@@ -9,7 +9,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from practice.plan import Plan
 from tests.bench.cluster import api_server_pids, await_settled, proxy_ready
 from tests.bench.engine import orders_on
 from tests.bench.report import Report, compared, unmeasured
+from tests.bench.troubles import TROUBLES
 from tests.stack.running import wait_until
 
 PAIRS = 5
@@ -66,9 +67,10 @@ def measure(report: Report, plan: Plan, fleet: Fleet, say: Callable[[str], None]
                 last = rounds[-1]
                 say(f"pair {number + 1} {name:5}: gone {last.gone_s:.3f} s, "
                     f"ready {last.ready_s:.2f} s")  # fmt: skip
-    except AssertionError as error:
+    except TROUBLES as error:
+        seen = {"belay": [asdict(one) for one in ours], "bare": [asdict(one) for one in bare]}
         for name in (INJECT, RESTORE):
-            report.add(unmeasured(name, "s", str(error)))
+            report.add(unmeasured(name, "s", str(error), raw=[seen]))
         return
     pairs = list(zip(ours, bare, strict=True))
     note = f"machine busy before each hold: {_percent(ours)} (belay), {_percent(bare)} (bare)"
@@ -159,11 +161,13 @@ def _engine(fleet: Fleet) -> Way:
 
 
 def _script(plan: Plan) -> Way:
-    places = [f"{nodes.init_pid(node)}:{node.root}" for node in plan.nodes]
-
     def run(verb: str) -> None:
         subprocess.run(["/bin/sh", str(SCRIPT), verb, *places], check=True, timeout=60)
 
+    inits = {node.name: nodes.init_pid(node) for node in plan.nodes}
+    if not all(inits.values()):
+        raise AssertionError(f"a node is not running: {inits}")
+    places = [f"{inits[node.name]}:{node.root}" for node in plan.nodes]
     return Way(
         prepare=lambda: None,
         hold=lambda: run("hold"),

@@ -66,7 +66,7 @@ def measure(report: Report, site: Site, say: Callable[[str], None]) -> None:
     guard_share = (cgroup_cpu_s(pod) - before) / WATCH_S
     values = (rss_bytes(guard) / MIB, pss_bytes(guard) / MIB, guard_share * 100)
     for (name, unit), value in zip(GUARD_ROWS, values, strict=True):
-        report.add(bounded(name, [value], unit, note=""))
+        report.add(bounded(name, [value], unit))
     report.add(_percent(RANGE_CPU, range_share))
 
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from config.stack.demo import ignore_stop_signals, stop_signals
 from config.stack.layout import CHECKOUT, MARKER, Stack
 from config.stack.processes import processes_of, read_marks
 from practice import cgroups, slots, teardown
@@ -73,13 +74,14 @@ def raised(kept_range: str | None) -> Iterator[Site]:
         # Short pauses between restarts: a kubelet's back-off, which grows with every round of
         # ours, would be measured instead of the undo. Both sides of every pair have the same.
         slots.claim(name, crash_loop_max="10s")
-    site: Site | None = None
     demo = _Demo(state_dir, name, attach=kept_range is not None)
-    try:
-        site = demo.start(ready_within_s=READY_S)
-        yield site
-    finally:
-        demo.end()
+    with stop_signals():
+        try:
+            yield demo.start(ready_within_s=READY_S)
+        finally:
+            # A second Ctrl-C must not leave a range behind that nobody knows of.
+            ignore_stop_signals()
+            demo.end()
 
 
 def cold_start() -> StartTimes:
@@ -93,12 +95,14 @@ def cold_start() -> StartTimes:
         caches |= {name: f"{folder}/{name.lower()}" for name in GO_CACHES}
         state_dir = Path("/tmp") / f"belay-bench-cold-{os.getpid()}"
         demo = _Demo(state_dir, RANGE_NAME, attach=False, more=caches)
-        try:
-            return demo.start(ready_within_s=COLD_READY_S).times
-        finally:
-            demo.end()
-            # Go writes its module cache read-only.
-            subprocess.run(["chmod", "-R", "u+w", folder], check=True)
+        with stop_signals():
+            try:
+                return demo.start(ready_within_s=COLD_READY_S).times
+            finally:
+                ignore_stop_signals()
+                demo.end()
+                # Go writes its module cache read-only.
+                subprocess.run(["chmod", "-R", "u+w", folder], check=True)
 
 
 class _Demo:
@@ -159,15 +163,22 @@ class _Demo:
         return time.monotonic() - began
 
     def _range_ready(self, running: RunningStack, began: float, *, within_s: float) -> float:
+        """Raised, registered, and with its guards; seconds since the start."""
+        messages: list[str] = []
+
         def look() -> bool:
             self._require_alive(running)
             progress = read_progress(self._range)
             if progress is not None and progress.phase == "failed":
                 raise AssertionError(f"the range could not be raised: {progress.error}")
-            rows = running.query("SELECT phase FROM core_clustersetup")
+            rows = running.query("SELECT phase, message FROM core_clustersetup")
+            messages[:] = [row["message"] for row in rows]
             return bool(rows) and rows[0]["phase"] == "ready"
 
-        wait_until(look, within_s=within_s, what="the range is ready and registered", every_s=0.5)
+        try:
+            wait_until(look, within_s=within_s, what="the range is registered", every_s=0.5)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; {'; '.join(messages)}") from error
         return time.monotonic() - began
 
     @staticmethod
@@ -177,20 +188,27 @@ class _Demo:
 
     def end(self) -> None:
         """SIGTERM to the demo itself, as Ctrl-C; it takes its range down. Says what is left."""
-        running = self._running
-        if running is not None and running.process is not None:
-            for mark in processes_of(running.stack.state_dir, marker=MARKER):
-                os.kill(mark.pid, signal.SIGCONT)
-            demo = read_marks(running.stack.pid_file).get("demo")
-            if demo is not None and demo.alive:
-                os.kill(demo.pid, signal.SIGTERM)
-            elif running.process.poll() is None:
-                running.process.terminate()
-            running.process.wait(timeout=STOP_S)
-            running.end()
-        shutil.rmtree(self._state_dir, ignore_errors=True)
-        if not self._attach and (left := teardown.drop(self._range)):
-            raise AssertionError(f"the range left behind: {'; '.join(left)}")
+        try:
+            if self._running is not None:
+                self._stop(self._running)
+        finally:
+            shutil.rmtree(self._state_dir, ignore_errors=True)
+            if not self._attach and (left := teardown.drop(self._range)):
+                raise AssertionError(f"the range left behind: {'; '.join(left)}")
+
+    @staticmethod
+    def _stop(running: RunningStack) -> None:
+        assert running.process is not None, "it was started by us"
+        for mark in processes_of(running.stack.state_dir, marker=MARKER):
+            # One that is paused would make the stopping wait for its SIGKILL.
+            os.kill(mark.pid, signal.SIGCONT)
+        demo = read_marks(running.stack.pid_file).get("demo")
+        if demo is not None and demo.alive:
+            os.kill(demo.pid, signal.SIGTERM)
+        elif running.process.poll() is None:
+            running.process.terminate()
+        running.process.wait(timeout=STOP_S)
+        running.end()
 
 
 def _refuse_existing(name: str) -> None:
