@@ -114,20 +114,24 @@ class Manifests:
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
         except FileNotFoundError:
             return None
-        with os.fdopen(descriptor, "rb") as file:
+        try:
             found = os.fstat(descriptor)
             if not stat.S_ISREG(found.st_mode):
                 raise OSError(f"{path} is not a regular file")
             if found.st_size > MAX_MANIFEST_BYTES:
                 raise OSError(f"{path} has {found.st_size} bytes; more than any manifest")
-            info = ManifestInfo(
-                path=str(path),
-                sha256=hashlib.sha256(file.read()).hexdigest(),
-                mode=stat.S_IMODE(found.st_mode),
-                uid=found.st_uid,
-                gid=found.st_gid,
-            )
-            return FoundManifest(info=info, mtime_ns=found.st_mtime_ns)
+            with os.fdopen(descriptor, "rb", closefd=False) as file:
+                content = file.read()
+        finally:
+            os.close(descriptor)
+        info = ManifestInfo(
+            path=str(path),
+            sha256=hashlib.sha256(content).hexdigest(),
+            mode=stat.S_IMODE(found.st_mode),
+            uid=found.st_uid,
+            gid=found.st_gid,
+        )
+        return FoundManifest(info=info, mtime_ns=found.st_mtime_ns)
 
 
 def _same(one: ManifestInfo, other: ManifestInfo) -> bool:

@@ -72,7 +72,7 @@ def _container(image: str) -> Json:
             "capabilities": {"drop": ["ALL"], "add": list(CAPABILITIES)},
         },
         "resources": {
-            "requests": {"cpu": "10m", "memory": "32Mi"},
+            "requests": {"cpu": "100m", "memory": "32Mi"},
             "limits": {"memory": "192Mi"},
         },
         "livenessProbe": {

@@ -71,8 +71,8 @@ class Worker:
                 return
         log("worker started", pid=os.getpid(), lock=lock)
         self._orders.start()
-        self._undoer.start()
         self._server.start()
+        self._undoer.start()
         self._health.start()
         self._stop.wait()
         self._leave()
@@ -95,13 +95,13 @@ class Worker:
         self._orders.undo_all(UndoReason.LOCAL)
         until = time.monotonic() + STOP_GRACE_S
         with self._orders.changed:
-            self._orders.changed.wait_for(self._restored, until - time.monotonic())
+            self._orders.changed.wait_for(self._nothing_live, until - time.monotonic())
         order = self._orders.order
         log("stopped", phase=order.phase if order else None)
 
-    def _restored(self) -> bool:
+    def _nothing_live(self) -> bool:
         order = self._orders.order
-        return order is None or not order.live or order.placed_boottime is not None
+        return order is None or not order.live
 
 
 def _fatal(target: Callable[[], None]) -> Callable[[], None]:
