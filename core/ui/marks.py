@@ -34,7 +34,8 @@ MARKS: Final[dict[str, Mark]] = {
     "unknown": UNKNOWN,
     "no_fault": Mark("No fault", "circle-check", "quiet", "Belay has nothing live on it."),
     "reachable": Mark("Reachable", "circle-check", "calm", "The guard answered within a minute."),
-    "silent": Mark("Unknown", "help-circle", "unknown", "The guard has not answered lately."),
+    "installed": Mark("Installed", "shield-check", "quiet", "Nobody has asked it lately."),
+    "silent": Mark("Unknown", "help-circle", "unknown", "The guard never answered us."),
     "no_guard": Mark("No guard", "shield-off", "care", "No guard is installed on this node."),
     # One fault, from planned to clean.
     "planned": Mark("Planned", "clock", "quiet", "Waits for its conductor; nothing is touched."),

@@ -77,5 +77,7 @@ def _guarded(node: Node, now: dt.datetime) -> GuardedNode:
     guard = getattr(node, "guard", None)
     if guard is None:
         return GuardedNode(node, None, "no_guard")
-    seen = guard.last_seen_at is not None and now - guard.last_seen_at < _SEEN_WITHIN
-    return GuardedNode(node, guard, "reachable" if seen else "silent")
+    if guard.last_seen_at is None:
+        return GuardedNode(node, guard, "silent")
+    lately = now - guard.last_seen_at < _SEEN_WITHIN
+    return GuardedNode(node, guard, "reachable" if lately else "installed")

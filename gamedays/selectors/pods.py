@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,8 +11,6 @@ from gamedays.models import PodRecord
 if TYPE_CHECKING:
     from gamedays.models import Injection
 
-_GAP = dt.timedelta(seconds=20)
-"""A pod that the newest look did not show, and that nobody saw go, is unknown."""
 STATES = ("steady_pod", "born", "restarted", "dying", "dead", "unknown")
 """Keys of the marks, in the order of the legend."""
 _NO_NODE = "not scheduled"
@@ -44,14 +41,14 @@ class Ledger:
     total: int
 
 
-def ledger(run: Injection) -> Ledger:
-    """The fate of every pod that was seen, from the API or from the nodes."""
+def ledger(run: Injection, *, api_away: bool = False) -> Ledger:
+    """The fate of every pod that was seen. A record changes only when a look shows something
+    new, so while nobody can look (`api_away`) what it says last is no news: unknown."""
     records = list(PodRecord.objects.filter(injection=run))
-    newest = max((record.last_seen_at for record in records), default=None)
     by_node: dict[str, list[Square]] = {}
     counts: dict[str, int] = {}
     for record in records:
-        square = _square(record, newest)
+        square = _square(record, api_away=api_away)
         by_node.setdefault(record.node or _NO_NODE, []).append(square)
         counts[square.state] = counts.get(square.state, 0) + 1
     return Ledger(
@@ -62,24 +59,24 @@ def ledger(run: Injection) -> Ledger:
     )
 
 
-def _square(record: PodRecord, newest: dt.datetime | None) -> Square:
+def _square(record: PodRecord, *, api_away: bool) -> Square:
     name = f"{record.namespace}/{record.name}" if record.name else f"pod {record.uid[:8]}"
-    state = _state(record, newest)
+    state = _state(record, api_away=api_away)
     restarts = (record.restarts or 0) - (record.restarts_before or 0)
-    notes = [record.phase] if record.phase else []
+    notes = [f"last seen {record.phase.lower()}" if api_away else record.phase]
     if state == "restarted":
         notes.append(f"{restarts} restarts since the run began")
     if record.reason:
         notes.append(record.reason)
     if record.source == PodSource.GUARD:
         notes.append("seen by the node's guard")
-    return Square(name, state, ", ".join(notes))
+    return Square(name, state, ", ".join(note for note in notes if note))
 
 
-def _state(record: PodRecord, newest: dt.datetime | None) -> str:
+def _state(record: PodRecord, *, api_away: bool) -> str:
     if record.gone_at is not None:
         return "dead"
-    if newest is not None and newest - record.last_seen_at > _GAP:
+    if api_away:
         return "unknown"
     if record.restarts is not None and record.restarts > (record.restarts_before or 0):
         return "restarted"

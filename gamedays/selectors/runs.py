@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from core.models import User
 
 _S = InjectionState
-_EVIDENCE_PER_STEP = 4
+_EVIDENCE_PER_STEP = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,17 +154,38 @@ def _set_status(run: Injection, rows: list[Step]) -> None:
         rows[4].status = "todo"
 
 
+_HOME = {
+    _S.PREFLIGHT: "preflight",
+    _S.REFUSED: "preflight",
+    _S.ARMING: "armed",
+    _S.ARMED: "armed",
+    _S.INJECTING: "bitten",
+    _S.ACTIVE: "bitten",
+    _S.UNDOING: "undone",
+    _S.VERIFYING: "undone",
+    _S.OBSERVING: "restored",
+    _S.CLEAN: "ended",
+}
+"""Which step an entry tells about that says which state it led to."""
+
+
 def _share_out(rows: list[Step], entries: list[TimelineEntry]) -> None:
-    """Give each piece of evidence to the step that it led to: the next mark after it."""
-    told = [entry for entry in entries if entry.kind in (EntryKind.EVIDENCE, EntryKind.ALARM)]
-    dated = [row for row in rows if row.at is not None]
-    current = next((row for row in rows if row.status in ("now", "failed")), None)
-    slack = dt.timedelta(milliseconds=500)
-    for entry in told:
-        home = next(
-            (row for row in dated if row.at is not None and entry.at <= row.at + slack), current
-        )
-        if home is not None:
-            home.evidence.append(entry)
+    """Give each entry to the step that it tells about; alarms to where the run stands."""
+    by_key = {row.key: row for row in rows}
+    current = next((row for row in rows if row.status in ("now", "failed")), rows[-1])
+    for entry in entries:
+        key = _HOME.get(entry.data.get("state", ""))
+        if entry.kind == EntryKind.ALARM:
+            current.evidence.append(entry)
+        elif key is not None:
+            by_key[key].evidence.append(entry)
+        elif entry.kind == EntryKind.EVIDENCE:
+            _step_at(rows, entry.at, current).evidence.append(entry)
     for row in rows:
         row.evidence = row.evidence[-_EVIDENCE_PER_STEP:]
+
+
+def _step_at(rows: list[Step], at: dt.datetime, current: Step) -> Step:
+    """The step whose mark evidence of that moment led to: the next mark after it."""
+    slack = dt.timedelta(milliseconds=500)
+    return next((row for row in rows if row.at is not None and at <= row.at + slack), current)

@@ -158,6 +158,5 @@ def sight(run: Injection, figures: list[ProbeFigures]) -> Sight:
     sees = [f.probe.title for f in others if f.state != "unknown"]
     sees_not = [f.probe.title for f in figures if f.state == "unknown"]
     if api_away:
-        sees.append("pod ids, counted on the nodes by their guards")
-        sees_not += ["pod phases and readiness", "restarts", "events of the cluster"]
+        sees_not += ["whether pods are ready, restart or are born", "events of the cluster"]
     return Sight(api_away=api_away and not run.is_final, sees=sees, sees_not=sees_not)

@@ -48,7 +48,7 @@ def where(injection: Injection) -> str:
 
 def nodes_of(injection: Injection) -> list[str]:
     """Nodes that the recipe names, or the one that the parameters ask for."""
-    nodes = [str(row["node"]) for row in injection.recipe.get("nodes", []) if "node" in row]
+    nodes = sorted(injection.recipe.get("faults", {}))
     asked = injection.parameters.get("node")
     return nodes or ([str(asked)] if asked else [])
 
@@ -73,9 +73,8 @@ def parameters_in_words(key: str, parameters: dict[str, Any]) -> list[tuple[str,
 def symptom_sentence(finding: Finding) -> str:
     """The predicate that a re-verification measures again, as one sentence."""
     symptom = finding.symptom
-    if symptom.get("kind") == "pods" or "ledger" in symptom:
-        what = str(symptom.get("sentence") or symptom.get("ledger") or "a pod was lost")
-        return f"The pod ledger showed it: {what.rstrip('.')}."
+    if symptom.get("kind") == "pods":
+        return _pods_sentence(symptom)
     bound = symptom.get("min_passed_share")
     measured = symptom.get("measured", {})
     title = str(symptom.get("probe_title") or symptom.get("probe") or "A probe")
@@ -86,6 +85,13 @@ def symptom_sentence(finding: Finding) -> str:
     passed, attempts = measured.get("passed"), measured.get("attempts")
     seen = f" {attempts - passed} of {attempts} failed." if attempts else ""
     return f"“{title}”{target} must pass at least {bound * 100:g} % {window}.{seen}"
+
+
+def _pods_sentence(symptom: dict[str, Any]) -> str:
+    measured = symptom.get("measured", {})
+    lost, before = measured.get("lost", []), measured.get("before")
+    seen = f" {len(lost)} of {before} were." if before else ""
+    return f"No pod may be lost, replaced or left not ready, {_window(symptom['window'])}.{seen}"
 
 
 def _window(window: dict[str, Any]) -> str:

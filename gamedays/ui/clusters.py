@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from django.conf import settings
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
-from django.views.decorators.http import require_GET
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET, require_POST
 
 from core import selectors as core_selectors
+from core.policies import may_run, require_run
 from core.qa_marker import MARKER_NAME, MARKER_NAMESPACE
 from core.ui.requests import person
+from gamedays.operations import guards as guard_verbs
 from gamedays.selectors import clusters as selectors
 from gamedays.selectors.week import missing_for
 
@@ -32,7 +35,8 @@ def clusters(request: HttpRequest) -> HttpResponse:
 
 @require_GET
 def cluster(request: HttpRequest, slug: str) -> HttpResponse:
-    card = selectors.cluster_card(person(request), slug)
+    user = person(request)
+    card = selectors.cluster_card(user, slug)
     return render(
         request,
         "clusters/cluster.html",
@@ -40,7 +44,22 @@ def cluster(request: HttpRequest, slug: str) -> HttpResponse:
             "card": card,
             "cluster": card.cluster,
             "missing": missing_for(card.cluster),
+            "can_look": may_run(user, card.cluster) and card.guarded,
             "runs": selectors.newest_runs(card.cluster),
             "marker": {"name": MARKER_NAME, "namespace": MARKER_NAMESPACE},
         },
     )
+
+
+@require_POST
+def look_at_guards(request: HttpRequest, slug: str) -> HttpResponse:
+    """Ask every guard now, and tell which of them answered."""
+    user = person(request)
+    found = core_selectors.cluster_named(user, slug)
+    require_run(user, found)
+    for view in guard_verbs.look_at_guards(cluster=found):
+        if view.hello is None:
+            messages.error(request, f"The guard on {view.guard.node.name}: {view.error}")
+        else:
+            messages.success(request, f"The guard on {view.guard.node.name} answered.")
+    return redirect("cluster", slug)

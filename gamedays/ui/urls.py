@@ -31,4 +31,5 @@ urlpatterns = [
     path("scenarios/<slug:key>/", scenarios.scenario, name="scenario"),
     path("clusters/", clusters.clusters, name="clusters"),
     path("clusters/<slug:slug>/", clusters.cluster, name="cluster"),
+    path("clusters/<slug:slug>/guards/", clusters.look_at_guards, name="look_at_guards"),
 ]

@@ -143,7 +143,7 @@ class RunChart {
       text: probe.title, left: 4, top: top - 21,
       textStyle: { fontSize: 12, fontWeight: 500, color: ink.quiet, width: this.element.clientWidth - 16, overflow: "truncate" },
     });
-    option.grid.push({ left: 6, right: 10, top, height: this.bandPx, containLabel: false, show: true, borderColor: ink.line, borderWidth: 1 });
+    option.grid.push({ left: 6, right: 10, top, height: this.bandPx, containLabel: false, outerBoundsMode: "none", show: true, borderColor: ink.line, borderWidth: 1 });
     option.xAxis.push({
       type: "time", gridIndex: index, min: begin, max: end,
       axisLine: { show: false }, axisTick: { show: last, lineStyle: { color: ink.line } },

@@ -46,6 +46,15 @@ _MOMENTS = (
     ("ended_at", S.CLEAN, 156),
 )
 """Field, the state that it begins, seconds since it was asked for."""
+_CHECKS: dict[str, dict[str, Any]] = {
+    S.OBSERVING: {
+        "checks": [
+            {"name": "manifest:qa-2", "passed": True, "sentence": "The manifest is as before."},
+            {"name": "canary:qa-1", "passed": None, "sentence": "qa-1 could not be asked."},
+            {"name": "canary:qa-2", "passed": False, "sentence": "A write was not read back."},
+        ]
+    }
+}
 _TOLD = {
     "preflight_at": (EntryKind.STATE, "Checking the steady state."),
     "armed_at": (EntryKind.EVIDENCE, "qa-2: armed, read back as order 5f3c…, undo on its disk."),
@@ -89,7 +98,7 @@ def make_run(
         state=state,
         asked_by=cast.lea,
         due_at=asked_at,
-        recipe={"nodes": [{"node": n, "fault": {"component": "etcd"}} for n in nodes]},
+        recipe={"order": "5f3c", "faults": {node: {"component": "etcd"} for node in nodes}},
         **(moments | ({"ended_at": asked_at} if state == S.REFUSED else {}) | fields),
     )
     Injection.objects.filter(pk=run.pk).update(asked_at=asked_at)
@@ -97,7 +106,10 @@ def make_run(
     for name, at in moments.items():
         if name in _TOLD:
             kind, text = _TOLD[name]
-            TimelineEntry.objects.create(injection=run, at=at, kind=kind, text=text)
+            to = next(state for field, state, _after in _MOMENTS if field == name)
+            TimelineEntry.objects.create(
+                injection=run, at=at, kind=kind, text=text, data={"state": to} | _CHECKS.get(to, {})
+            )
     return run
 
 
@@ -196,7 +208,7 @@ def make_pods(run: Injection, *, fates: bool = True) -> None:
                 restarts=2 if odd and name == "kube-api" else 0,
                 source=PodSource.GUARD if odd and name == "coredns" else PodSource.API,
                 first_seen_at=now,
-                last_seen_at=now - dt.timedelta(minutes=5 if odd and name == "coredns" else 0),
+                last_seen_at=now,
                 gone_at=now if odd and name == "etcd" else None,
                 reason="CrashLoopBackOff" if odd and name == "contour" else "",
             )

@@ -151,3 +151,10 @@ def test_a_viewer_is_shown_no_buttons_that_would_refuse(story: Story, client_of:
     assert 'data-testid="re-verify"' not in text
     assert 'data-testid="record-fix"' not in text
     assert 'data-testid="book"' not in vera.get("/").content.decode()
+
+
+@pytest.mark.parametrize(
+    ("who", "status"), [("lea", 302), ("erik", 302), ("vera", 403), ("otto", 404)]
+)
+def test_who_asks_the_guards(who: str, status: int, cast: Cast, client_of: As) -> None:
+    assert client_of(who).post("/clusters/qa-range/guards/").status_code == status

@@ -170,11 +170,21 @@ def test_the_proof_closes_it(finding: Finding, cast: Cast, client_of: As) -> Non
 
 
 def test_a_pod_symptom_is_told_in_words(finding: Finding, client_of: As) -> None:
+    lost = [{"namespace": "shop", "name": "shop-1", "node": "qa-1", "reason": "Evicted"}]
     Finding.objects.filter(pk=finding.pk).update(
-        symptom={"kind": "pods", "ledger": "lost", "sentence": "2 pods were lost"}
+        symptom={
+            "kind": "pods",
+            "probe": "",
+            "max_lost": 0,
+            "window": {"from": "bitten", "grace_s": 0, "to": "ended"},
+            "measured": {"before": 24, "lost": lost},
+        }
     )
     text = client_of("vera").get(f"/findings/{finding.pk}/").content.decode()
-    assert "The pod ledger showed it: 2 pods were lost." in text
+    assert "No pod may be lost, replaced or left not ready" in text
+    assert "1 of 24 were." in text
+    assert "shop/shop-1" in text
+    assert "data-samples" not in text
 
 
 def test_a_live_run_blocks_a_second(finding: Finding, cast: Cast, client_of: As) -> None:

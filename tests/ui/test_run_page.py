@@ -68,8 +68,8 @@ def test_while_the_api_is_away_the_page_says_what_it_sees(cast: Cast, client_of:
     factories.make_samples(run, factories.make_probes(cast), api_away=True)
     text = client_of("vera").get(f"/runs/{run.pk}/").content.decode()
     assert 'data-testid="api-away"' in text
-    assert "pod ids, counted on the nodes" in text
-    assert "pod phases and readiness" in text
+    assert "Shop through Envoy, etcd on qa-1" in text
+    assert "whether pods are ready" in text
     assert 'data-probe="shop" data-state="steady"' in text
     assert 'data-probe="api-read" data-state="failing"' in text
 
@@ -89,10 +89,34 @@ def test_every_fate_of_a_pod_is_told(cast: Cast, client_of: As) -> None:
     run = factories.make_run(cast)
     factories.make_pods(run)
     text = client_of("vera").get(f"/runs/{run.pk}/").content.decode()
-    for fate in ("born", "restarted", "dying", "dead", "unknown"):
+    for fate in ("born", "restarted", "dying", "dead"):
         assert f'class="pod pod-{fate}"' in text, fate
     assert "kube-system/etcd-qa-2: Gone" in text
     assert "2 restarts since the run began" in text
+
+
+def test_while_nobody_can_look_no_pod_is_shown_as_running(cast: Cast, client_of: As) -> None:
+    run = factories.make_run(cast, InjectionState.ACTIVE, scenario=API)
+    factories.make_samples(run, factories.make_probes(cast), api_away=True)
+    factories.make_pods(run)
+    text = client_of("vera").get(f"/runs/{run.pk}/").content.decode()
+    assert 'class="pod pod-unknown"' in text
+    assert 'class="pod pod-steady_pod"' not in text
+    assert "last seen running" in text
+
+
+def test_the_proof_of_restoring_is_told_check_by_check(cast: Cast, client_of: As) -> None:
+    run = factories.make_run(cast)
+    text = client_of("vera").get(f"/runs/{run.pk}/").content.decode()
+    step = text.split('data-step="restored"')[1].split('data-step="ended"')[0]
+    assert "3 checks" in step
+    for kind, sentence in (
+        ("check-yes", "The manifest is as before."),
+        ("check-unknown", "qa-1 could not be asked."),
+        ("check-no", "A write was not read back."),
+    ):
+        assert kind in step
+        assert sentence in step
 
 
 def test_abort_is_requested_and_only_then_confirmed(cast: Cast, client_of: As) -> None:
