@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from django.db import connection
+
 from gamedays.drivers.fleet import Fleet, OrderReport
 from gamedays.drivers.guard_client import GuardClient
 from gamedays.models import ClusterAuthority, Guard
@@ -14,6 +16,7 @@ def fleet_of(cluster_name: str) -> Fleet:
         raise AssertionError(f"no guard is installed on {cluster_name}")
     authority = ClusterAuthority.objects.get(cluster__name=cluster_name)
     clients = {guard.node.name: GuardClient.for_guard(guard) for guard in guards}
+    connection.close()  # the fleet needs no database, and the figures should not have one open
     return Fleet(clients, epoch=authority.epoch)
 
 
