@@ -16,7 +16,7 @@ from pathlib import Path
 from config.stack.demo import ignore_stop_signals, stop_signals
 from config.stack.layout import CHECKOUT, MARKER, Stack
 from config.stack.processes import processes_of, read_marks
-from practice import cgroups, slots, teardown
+from practice import cgroups, slots, supervisor, teardown
 from practice.facts import read_progress
 from practice.plan import Plan, load_plan, range_dir
 from practice.system import SYSTEM_PATH
@@ -54,7 +54,10 @@ class Site:
 
     def range_pids(self) -> set[int]:
         """Every process of the range: in its nodes, and on the machine beside them."""
-        return self.node_pids() | set(teardown.marked_processes(self.plan))
+        beside = {pid for pid, _ in teardown.processes_of(self.plan)}
+        # In the foreground the supervisor bears neither the range's mark nor its directory.
+        keeper = supervisor.running(self.plan)
+        return self.node_pids() | beside | ({keeper} if keeper else set())
 
     def node_pids(self) -> set[int]:
         """Every process in the cgroups of the range's nodes."""
