@@ -190,7 +190,7 @@ class RunningStack:
         request = urllib.request.Request(url, headers=dict(headers or {}))  # noqa: S310  ours
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
-            with opener.open(request, timeout=15) as answer:
+            with opener.open(request, timeout=40) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()

@@ -94,7 +94,7 @@ def test_a_stopped_postgresql_is_reported_within_the_deadline(bare_stack: Runnin
         began = time.monotonic()
         status, _body = bare_stack.get("/healthz")
         assert status == 503
-        assert time.monotonic() - began < 14
+        assert time.monotonic() - began < 25
     finally:
         bare_stack.resume("postgres")
     wait_until(bare_stack.is_healthy, within_s=90, what="healthz is ok")
@@ -130,7 +130,7 @@ def test_publishing_gives_up_soon_when_redis_does_not_answer(
         else:
             bare_stack.start_program("redis")
     assert said == "OperationalError"
-    assert float(seconds) < 6
+    assert float(seconds) < 10
 
 
 def test_beats_look_reaches_a_worker_again_after_redis_was_away(bare_stack: RunningStack) -> None:
