@@ -19,8 +19,7 @@ UNDERSCORED = UUID.replace("-", "_")
         (f"5:cpu:/qa-1/kubepods/besteffort/pod{STATIC}/{BOX}\n0::/\n", STATIC, BOX),
         (f"2:pids:/\n3:cpu:/belay/dev/kubepods/pod{STATIC}/{BOX}", STATIC, BOX),
         (
-            f"0::/kubepods.slice/a.slice/kubepods-burstable-pod{UNDERSCORED}.slice/"
-            f"cri-containerd-{BOX}.scope",
+            f"0::/kubepods.slice/b.slice/kubepods-b-pod{UNDERSCORED}.slice/cri-containerd-{BOX}.scope",
             UUID,
             BOX,
         ),

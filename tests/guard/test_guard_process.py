@@ -10,6 +10,7 @@ import ssl
 import subprocess
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -115,7 +116,7 @@ def test_row_21_killed_ten_times_in_a_row_it_keeps_its_order_and_undoes(site: Gu
     for _ in range(10):
         worker = site.worker()
         os.kill(worker, signal.SIGKILL)
-        await_true("another worker", lambda gone=worker: site.workers() not in ([], [gone]))
+        await_true("another worker", partial(_replaced, site, worker))
     await_true("it answers again", site.answers)
     hello = client.hello()
     assert hello.order is not None
@@ -355,6 +356,10 @@ def test_a_policy_that_others_may_read_is_refused(shared: GuardSite) -> None:
         shared.paths.policy.chmod(0o600)
     assert done.returncode == 78
     assert "chmod 0600" in done.stderr
+
+
+def _replaced(site: GuardSite, gone: int) -> bool:
+    return site.workers() not in ([], [gone])
 
 
 def _expired(authority: KeyPair, uri: str) -> KeyPair:
