@@ -92,8 +92,12 @@ def _up(options: argparse.Namespace) -> int:
     if not supervisor.running(plan):
         supervisor.launch(plan)
     elif preflight.is_ready(plan.name):
-        say(f"range {plan.name} is up: {plan.api_endpoint}, shop at {plan.shop_url}")
-        return 0
+        if all(nodes.kubelet_healthy(node) for node in plan.nodes):
+            say(f"range {plan.name} is up: {plan.api_endpoint}, shop at {plan.shop_url}")
+            return 0
+        say(f"range {plan.name} is up, but not every node is well: going over it again")
+        supervisor.end_supervisor(plan)
+        supervisor.launch(plan)
     return _follow(plan)
 
 

@@ -164,8 +164,14 @@ def go_version(go: Path) -> tuple[int, int]:
 
 
 def _go_env() -> dict[str, str]:
-    env = {k: v for k, v in os.environ.items() if k not in ("GOFLAGS", "GOOS", "GOARCH")}
+    """Go's environment. Its caches lie in ours, so that dropping the cache drops them too.
+
+    Whoever sets GOCACHE and GOMODCACHE (continuous integration does) keeps them.
+    """
+    env = {k: v for k, v in os.environ.items() if k not in {"GOFLAGS", "GOOS", "GOARCH"}}
     env.setdefault("HOME", "/root")
+    env.setdefault("GOCACHE", str(cache_dir() / "go-build"))
+    env.setdefault("GOMODCACHE", str(cache_dir() / "go-mod"))
     return env | {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "", "GOWORK": "off"}
 
 

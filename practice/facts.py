@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -115,36 +116,48 @@ class Reporter:
         self._step, self._step_began, self._message = "", now(), ""
         self._phase, self._error = "raising", ""
         self._tail: list[str] = []
+        self._lock = threading.RLock()
 
     def expect(self, step: str, seconds: float) -> None:
         """Correct the expectation of a step (a cold build takes minutes, a warm one none)."""
-        self._steps[step] = seconds
+        with self._lock:
+            self._steps[step] = seconds
 
     def begin(self, step: str) -> None:
         """A step begins; the one before it is done."""
-        if self._step:
-            self._done.append(self._step)
-        self._step, self._step_began = step, self._now()
-        self.say(step)
+        with self._lock:
+            if self._step:
+                self._done.append(self._step)
+            self._step, self._step_began = step, self._now()
+            self.say(step)
 
     def say(self, message: str) -> None:
-        """One line of news within the current step."""
-        self._message = message
-        line = f"{self._now() - self._started:5.0f} s  {self._percent():3d} %  {message}"
-        self._tail = [*self._tail, line][-LOG_TAIL:]
-        self._write()
-        self._echo(line)
+        """One line of news within the current step. Any thread may have some."""
+        with self._lock:
+            self._message = message
+            line = f"{self._now() - self._started:5.0f} s  {self._percent():3d} %  {message}"
+            self._tail = [*self._tail, line][-LOG_TAIL:]
+            self._write()
+            self._echo(line)
+
+    def refresh(self) -> None:
+        """Write percent and remaining time again: minutes can pass without news."""
+        with self._lock:
+            if self._phase == "raising" and self._step:
+                self._write()
 
     def finish(self, message: str) -> None:
         """Everything is done."""
-        self._done.append(self._step)
-        self._phase, self._step = "ready", ""
-        self.say(message)
+        with self._lock:
+            self._done.append(self._step)
+            self._phase, self._step = "ready", ""
+            self.say(message)
 
     def fail(self, error: str) -> None:
         """The raising stopped; `error` says what was wrong and what to do."""
-        self._phase, self._error = "failed", error
-        self.say(error)
+        with self._lock:
+            self._phase, self._error = "failed", error
+            self.say(error)
 
     def _expected(self) -> float:
         return sum(self._steps.values()) or 1.0

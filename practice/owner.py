@@ -22,6 +22,8 @@ def introduce(plan: Plan) -> None:
     """Apply the owner's objects and write `belay.kubeconfig`, the account's plain-token file."""
     uid = get(plan, "namespace", "kube-system")["metadata"]["uid"]
     apply(plan, objects(uid))
+    if plan.kubeconfig.exists():
+        return
     token = kubectl(
         plan, ["create", "token", "belay", "-n", NAMESPACE, f"--duration={TOKEN_DAYS * 24}h"]
     ).strip()

@@ -11,7 +11,7 @@ from pathlib import Path
 from practice import cgroups, components
 from practice.facts import RangeFacts
 from practice.plan import API_PORT, EDGE_PORT, LEGACY_PORT, Plan, cache_dir, ranges_dir
-from practice.system import RangeError
+from practice.system import RangeError, run
 
 CPUS_LEAST = 2
 MEMORY_LEAST_GIB = 6.0
@@ -44,12 +44,30 @@ def problems() -> list[str]:
             f"{memory:.1f}: stop something, or use a larger machine"
         )
     found += disk_problems()
+    if os.geteuid() == 0:
+        found += bridge_problems()
     if lacking := cgroups.missing_controllers():
         found.append(
             f"the cgroup controllers {', '.join(sorted(lacking))} are not mounted under "
             f"{cgroups.ROOT}: mount them, or boot with them enabled"
         )
     return found
+
+
+def bridge_problems() -> list[str]:
+    """Whether a packet filter of the machine would drop what the nodes send each other.
+
+    Docker does that: it has bridged packets filtered, and forwarding denied by default.
+    """
+    switch = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
+    if not switch.exists() or switch.read_text().strip() != "1" or not shutil.which("iptables"):
+        return []
+    rules = run(["iptables", "-S", "FORWARD"])
+    if "-P FORWARD DROP" not in rules or "-i bl-" in rules:
+        return []
+    allow = "iptables -I FORWARD -i bl-+ -o bl-+ -j ACCEPT"
+    why = "filters bridged packets and drops what it forwards (Docker sets it so)"
+    return [f"this machine {why}: allow the range with `{allow}`"]
 
 
 def disk_problems() -> list[str]:

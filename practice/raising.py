@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -69,7 +68,6 @@ class Raising:
         self.built: Built
         self.archives: list[str] = []
         self.guard_image = ""
-        self._report_lock = threading.Lock()
 
     def run(self) -> bool:
         """Raise the range; False when that failed, with the reason in the progress file."""
@@ -169,8 +167,8 @@ class Raising:
                 via, made_now = first, True
                 bootstrap.write_owner_files(plan, via)
             self._spread_dns()
-            cluster.apply(plan, workloads.contour(self.built))
-            cluster.apply(plan, workloads.registry())
+            self._apply_once("projectcontour/envoy", "daemonset", workloads.contour(self.built))
+            self._apply_once("registry/registry", "deployment", workloads.registry())
             for node, step in zip(
                 plan.nodes[1:], ("join the second node", "join the third node"), strict=True
             ):
@@ -202,18 +200,25 @@ class Raising:
         bootstrap.join_node(self.plan, node)
 
     def _mend(self, via: Node) -> None:
-        """Make nodes again that joined once and do not come up now."""
+        """Make nodes again whose kubelet does not come up.
+
+        An API server or etcd that is away is no reason: somebody may be breaking it on purpose.
+        """
         for node in self.plan.nodes:
             try:
                 wait_until(
-                    partial(_is_healthy, node),
-                    timeout=240, what=f"node {node.name} healthy", every=1.0,
+                    partial(nodes.kubelet_healthy, node),
+                    timeout=180, what=f"kubelet of {node.name} healthy", every=1.0,
                 )  # fmt: skip
             except RangeError:
                 self.report.say(f"{node.name} does not come up: making it again")
-                other = next(n for n in self.plan.nodes if n != node and cluster.api_ready(n))
+                other = next(
+                    (n for n in self.plan.nodes if n != node and cluster.api_ready(n)), via
+                )
                 (node.root / bootstrap.DONE).unlink(missing_ok=True)
                 self._join(node, other, fresh=False)
+        for node in self.plan.nodes:
+            cluster.wait_for_api(node, timeout=240)
 
     def _fill(self) -> None:
         plan = self.plan
@@ -229,12 +234,8 @@ class Raising:
         self.report.begin("start the workloads")
         with ThreadPoolExecutor(max_workers=1) as pool:
             guard = pool.submit(self._load_guard)
-            cluster.apply(plan, workloads.shop(plan))
-            if not cluster.kubectl(
-                plan, ["get", "deployment", "prices", "-n", "shop", "--ignore-not-found"]
-            ):
-                # Only once: a fix that a player applied to them must outlive the next `up`.
-                cluster.apply(plan, workloads.neighbours())
+            self._apply_once("shop/shop", "httpproxy", workloads.shop(plan))
+            self._apply_once("shop/vouchers", "httpproxy", workloads.neighbours())
             guard.result()
         for namespace, kind, name in (
             ("kube-system", "deployment", "coredns"),
@@ -245,6 +246,20 @@ class Raising:
             ("shop", "deployment", "vouchers"),
         ):
             cluster.wait_rolled_out(plan, namespace, kind, name, timeout=240)
+
+    def _apply_once(self, name: str, kind: str, objects: list[cluster.Object]) -> None:
+        """Apply objects unless the last of them, named `namespace/name`, is there.
+
+        What people changed since (a fix, a route's weights) must outlive the next `up`.
+        """
+        namespace, _, own = name.partition("/")
+        look = ["get", kind, own, "-n", namespace, "--ignore-not-found", "-o", "name"]
+        try:
+            if cluster.kubectl(self.plan, look):
+                return
+        except CommandError:
+            pass  # a kind that the cluster does not know yet: its definition is among the objects
+        cluster.apply(self.plan, objects)
 
     def _pushed(self, image: Image, host: str, name: str) -> bool:
         place = (host, REGISTRY_NODE_PORT)
@@ -281,8 +296,7 @@ class Raising:
         wait_until(
             lambda: nodes.runtime_answers(node), timeout=90, what=f"containerd of {node.name}"
         )
-        with self._report_lock:
-            self.report.say(f"{node.name} is up, importing images")
+        self.report.say(f"{node.name} is up, importing images")
         nodes.import_images(node, self.archives)
 
     def _make_fresh(self, node: Node) -> None:
@@ -292,10 +306,6 @@ class Raising:
 
     def _save_facts(self, phase: str) -> None:
         facts(self.plan, phase, guard_image=self.guard_image).save()
-
-
-def _is_healthy(node: Node) -> bool:
-    return nodes.kubelet_healthy(node) and cluster.api_ready(node)
 
 
 def facts(plan: Plan, phase: str, *, guard_image: str) -> RangeFacts:

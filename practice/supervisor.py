@@ -118,6 +118,7 @@ def supervise(plan: Plan, *, echo: Callable[[str], None]) -> int:
             desk.wake.clear()
             desk.serve()
             keeper.tick()
+            raising.report.refresh()
             if failed.is_set():
                 end_commands()
                 return 1

@@ -144,14 +144,26 @@ def file_lock(path: Path, *, wait: bool = True) -> Iterator[bool]:
 
     With `wait=False` yields False at once when somebody else holds it.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            yield False
+    while True:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            except BlockingIOError:
+                yield False
+                return
+            if not _is_still_at(path, handle.fileno()):
+                continue  # the holder before us removed the file: ours locks nothing any more
+            yield True
             return
-        yield True
+
+
+def _is_still_at(path: Path, descriptor: int) -> bool:
+    """Whether the path names the very file that the descriptor has open."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
 
 
 def wait_until(

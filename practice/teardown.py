@@ -7,10 +7,12 @@ import os
 import shutil
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from practice import cgroups, machine, network, nodes
+from practice.facts import RangeFacts
 from practice.keeper import read_record
 from practice.plan import Node, Plan, cache_dir, load_plan, range_dir, ranges_dir
 from practice.supervisor import end_supervisor
@@ -29,6 +31,7 @@ def drop(name: str, say: Callable[[str], None] = lambda _: None) -> list[str]:
             return leftovers(Plan(name, 0))
         plan = Plan(name, 0)  # a damaged plan: everything but its addresses follows from the name
     problems: list[str] = []
+    mark_dropping(plan)
 
     def attempt(what: str, work: Callable[[], object]) -> None:
         # One piece that cannot be removed must not keep the others: all are tried, all are told.
@@ -50,7 +53,28 @@ def drop(name: str, say: Callable[[str], None] = lambda _: None) -> list[str]:
     say("deleting its files")
     attempt("files", lambda: delete_files(plan))
     attempt("limits of the machine", machine.restore_limits)
+    attempt("empty directories", remove_empty_directories)
     return problems + leftovers(plan)
+
+
+def mark_dropping(plan: Plan) -> None:
+    """Tell whoever reads the facts that this range is going."""
+    with contextlib.suppress(RangeError):
+        replace(RangeFacts.load(plan.name), phase="dropping").save()
+
+
+def remove_empty_directories() -> None:
+    """Remove what all ranges share, locks included, when this was the last one."""
+    home = ranges_dir()
+    lock = home / ".slots.lock"
+    with file_lock(lock):
+        if [path for path in home.iterdir() if path.name not in {lock.name, ".machine.lock"}]:
+            return
+        (home / ".machine.lock").unlink(missing_ok=True)
+        lock.unlink()
+    for path in (home, home.parent):
+        with contextlib.suppress(OSError):  # not empty: somebody else's, or a range just begun
+            path.rmdir()
 
 
 def end_recorded(plan: Plan) -> None:
