@@ -6,7 +6,6 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,7 @@ import pytest
 from config.stack.binaries import copy_binaries
 from tests.settings import POSTGRES, TEST_DIR
 
-pytest_plugins = ["tests.stack.browser", "tests.stack.fixtures"]
-if find_spec("tests.practice.plugin"):
-    pytest_plugins.append("tests.practice.plugin")
+pytest_plugins = ["tests.practice.plugin", "tests.stack.browser", "tests.stack.fixtures"]
 
 NEVER_SKIPPED = ("range", "browser")
 RANGE_UP_S = 40 * 60
@@ -75,26 +72,38 @@ def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any]) -> None:
         pytest.exit(f"the practice range could not be raised:\n{last}", returncode=3)
 
 
-class SkipGuard:
-    """In `make test`, a skipped range or browser test is a failure: nothing was proved."""
+class NothingSkipped:
+    """In `make test`, a range or browser test that was skipped or not even found is a failure:
+    nothing was proved."""
 
     def __init__(self) -> None:
         self.skipped: list[str] = []
+        self.ran: set[str] = set()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if report.skipped and any(name in report.keywords for name in NEVER_SKIPPED):
+        marked = [name for name in NEVER_SKIPPED if name in report.keywords]
+        if report.skipped and marked:
             self.skipped.append(report.nodeid)
+        elif report.when == "call":
+            self.ran.update(marked)
+
+    @property
+    def complaints(self) -> list[str]:
+        return [
+            *(f"skipped, and so failed: {nodeid}" for nodeid in self.skipped),
+            *(f"no test marked {name!r} ran" for name in NEVER_SKIPPED if name not in self.ran),
+        ]
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        if self.skipped and session.exitstatus == pytest.ExitCode.OK:
+        if self.complaints and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        for nodeid in self.skipped:
-            terminalreporter.write_line(f"SKIPPED AND SO FAILED: {nodeid}", red=True)
+        for complaint in self.complaints:
+            terminalreporter.write_line(complaint, red=True)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     if os.environ.get("BELAY_TEST_ALL") == "1":
-        config.pluginmanager.register(SkipGuard())
+        config.pluginmanager.register(NothingSkipped())
