@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 BLOCK_S = 10
+_HAS_PROCESSES = ("Running", "Terminating")
 _MARKS = ("armed", "injecting", "bitten", "undo_asked", "undone", "restored")
 
 
@@ -212,51 +213,71 @@ def merge_census(
     before: bool,
 ) -> list[PodRecord]:
     """The records that one look changes. A pod counts as gone only where somebody could look."""
-    by_mirror = {s.mirror_uid: s for s in census.pods if s.mirror_uid}
+    if census.source is PodSource.GUARD:
+        return _merge_guards(known, census)
     changed = []
     seen = set()
     for sighting in census.pods:
-        uid = sighting.uid
-        record = known.get(uid)
-        if record is None and census.source is PodSource.GUARD:
-            continue  # cgroups know names of neither pods nor mirrors: they confirm, never add
-        seen.add(uid)
+        seen.add(sighting.uid)
+        record = known.get(sighting.uid)
         if record is None:
             record = PodRecord(
-                injection_id=injection_id, uid=uid, first_seen_at=census.at, existed_before=before
+                injection_id=injection_id,
+                uid=sighting.uid,
+                mirror_uid=sighting.mirror_uid,
+                first_seen_at=census.at,
+                existed_before=before,
             )
-        elif not _differs(record, sighting, census) and not before:
+        elif not before and not _differs(record, sighting):
             continue
         _apply(record, sighting, census, before=before)
-        known[uid] = record
+        known[sighting.uid] = record
         changed.append(record)
     for uid, record in known.items():
-        lost = uid not in seen and record.gone_at is None
-        if lost and census.source is PodSource.API and uid not in by_mirror:
-            record.gone_at = census.at
-            record.source = census.source
+        if uid not in seen and record.gone_at is None:
+            _gone(record, census)
             changed.append(record)
     return changed
 
 
-def _differs(record: PodRecord, sighting: PodSighting, census: PodCensus) -> bool:
-    if census.source is PodSource.GUARD:
-        return record.gone_at is not None
-    return record.gone_at is not None or (
-        record.phase,
-        record.ready,
-        record.restarts,
-        record.reason,
-    ) != (sighting.phase, sighting.ready, sighting.restarts, sighting.reason)
+def _merge_guards(known: dict[str, PodRecord], census: PodCensus) -> list[PodRecord]:
+    """Guards see which pods have live processes on their node: neither names nor readiness, and
+    never a pod of a node whose guard did not answer."""
+    alive = {sighting.uid for sighting in census.pods}
+    changed = []
+    for record in known.values():
+        if record.gone_at is not None or record.node in census.unseen_nodes:
+            continue
+        if (record.mirror_uid or record.uid) in alive:
+            if record.source != PodSource.GUARD:
+                record.source = PodSource.GUARD
+                record.last_seen_at = census.at
+                changed.append(record)
+        elif record.phase in _HAS_PROCESSES:
+            _gone(record, census)
+            changed.append(record)
+    return changed
+
+
+def _gone(record: PodRecord, census: PodCensus) -> None:
+    record.gone_at = census.at
+    record.source = census.source
+
+
+def _differs(record: PodRecord, sighting: PodSighting) -> bool:
+    return (
+        record.gone_at is not None
+        or record.source != PodSource.API
+        or (record.phase, record.ready, record.restarts, record.reason)
+        != (sighting.phase, sighting.ready, sighting.restarts, sighting.reason)
+    )
 
 
 def _apply(record: PodRecord, sighting: PodSighting, census: PodCensus, *, before: bool) -> None:
     record.last_seen_at = census.at
     record.source = census.source
-    record.node = sighting.node or record.node
-    if census.source is PodSource.GUARD:
-        return
     record.gone_at = None
+    record.node = sighting.node
     record.namespace, record.name = sighting.namespace, sighting.name
     record.phase, record.ready = sighting.phase, sighting.ready
     record.restarts, record.reason = sighting.restarts, sighting.reason[:120]

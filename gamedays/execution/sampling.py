@@ -31,7 +31,7 @@ CENSUS_S = 2.0
 FRESH_S = 2.5
 """A guard's word counts as the present for this long."""
 _BUFFER_MAX = 50_000
-_IN_FLIGHT_MAX = 6
+_IN_FLIGHT_MAX = 10
 """Samples of one probe that may be under way at once. A further one would only wait behind them,
 and is written down as unknown instead of being measured late."""
 

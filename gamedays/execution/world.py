@@ -105,7 +105,8 @@ class Rows(Protocol):
     def write_census(self, run: Run, census: PodCensus) -> None: ...
 
     def close(self, run: Run, at: dt.datetime) -> Run | None:
-        """End the run at `at`: judge, draft findings, evaluate re-verifications, release the slot: one transaction."""
+        """End the run at `at`, in one transaction: judge it, draft findings, evaluate the
+        re-verification that it was, release the slot."""
 
     def give_up(self, injection_id: uuid.UUID, fence: int) -> None:
         """Say that this conductor stops; a watchdog may take over at once."""

@@ -57,6 +57,8 @@ class PodRecord(models.Model):
 
     injection = models.ForeignKey(Injection, on_delete=models.CASCADE, related_name="pods")
     uid = models.CharField(max_length=64)
+    mirror_uid = models.CharField(max_length=64, blank=True)
+    """For a mirror pod: the static pod's own UID, by which the node's guard knows it."""
     namespace = models.CharField(max_length=63, blank=True)
     name = models.CharField(max_length=253, blank=True)
     node = models.CharField(max_length=253, blank=True)

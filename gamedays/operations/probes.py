@@ -13,6 +13,11 @@ from gamedays.models import Probe
 if TYPE_CHECKING:
     from core.models import Cluster, User
 
+USER_PATIENCE_S = 4.0
+"""Seconds after which a user has given up. Slower than usual is not down: the latency says that."""
+CLIENT_PATIENCE_S = 3.0
+"""An API server whose etcd is gone keeps a request for up to a minute; three seconds tell."""
+
 
 @dataclass(frozen=True)
 class UserProbe:
@@ -42,6 +47,7 @@ def create_standard_probes(
             "kind": ProbeKind.HTTP,
             "parameters": {"url": user.url, "host": user.host, "status": 200},
             "felt_by_users": True,
+            "timeout_s": USER_PATIENCE_S,
         }
         for user in users
     ]
@@ -70,8 +76,7 @@ def create_standard_probes(
     probes = []
     for position, values in enumerate(wanted):
         key = values.pop("key")
-        probe, _made = Probe.objects.get_or_create(
-            cluster=cluster, key=key, defaults={**values, "position": position}
-        )
+        defaults = {"timeout_s": CLIENT_PATIENCE_S, **values, "position": position}
+        probe, _made = Probe.objects.get_or_create(cluster=cluster, key=key, defaults=defaults)
         probes.append(probe)
     return probes
