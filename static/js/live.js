@@ -71,10 +71,10 @@ function contact(ok) {
     banner.hidden = ok;
     if (!ok) banner.querySelector("[data-lost-since]").textContent = lostAt.toLocaleTimeString();
   }
-  if (!ok && announcer && announcer.dataset.lost !== "1") {
+  if (!ok && announcer && announcer.dataset.contact !== "none") {
     announcer.textContent = "No contact with Belay. What you see may be old.";
   }
-  if (announcer) announcer.dataset.lost = ok ? "0" : "1";
+  if (announcer) announcer.dataset.contact = ok ? "yes" : "none";
 }
 document.body.addEventListener("htmx:sendError", () => contact(false));
 document.body.addEventListener("htmx:timeout", () => contact(false));

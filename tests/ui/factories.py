@@ -151,19 +151,20 @@ def make_samples(
     begin = run.preflight_at
     end = run.ended_at or timezone.now() + dt.timedelta(seconds=ahead_s)
     seconds = int((end - begin).total_seconds())
-    for probe in probes:
-        for block in range(0, seconds, BLOCK_S):
-            samples = [
+    SampleBlock.objects.bulk_create(
+        SampleBlock(
+            injection=run,
+            probe=probe,
+            fence=1,
+            started_at=begin + dt.timedelta(seconds=block),
+            samples=[
                 [offset * 1000, *_look(run, probe, begin, block + offset, api_away=api_away)]
                 for offset in range(min(BLOCK_S, seconds - block))
-            ]
-            SampleBlock.objects.create(
-                injection=run,
-                probe=probe,
-                fence=1,
-                started_at=begin + dt.timedelta(seconds=block),
-                samples=samples,
-            )
+            ],
+        )
+        for probe in probes
+        for block in range(0, seconds, BLOCK_S)
+    )
 
 
 def _look(
@@ -190,28 +191,31 @@ def _look(
 
 def make_pods(run: Injection, *, fates: bool = True) -> None:
     """Some pods on each node, most of them unharmed."""
-    now = timezone.now()
     names = ("coredns", "contour", "envoy", "shop", "registry", "kube-proxy", "etcd", "kube-api")
-    for index, node in enumerate(NODES):
-        for number, name in enumerate(names):
-            odd = fates and index == 1
-            PodRecord.objects.create(
-                injection=run,
-                uid=f"{index}-{number}",
-                namespace="kube-system",
-                name=f"{name}-{node}",
-                node=node,
-                existed_before=not (odd and name == "shop"),
-                phase="Running",
-                ready=not (odd and name == "contour"),
-                restarts_before=0,
-                restarts=2 if odd and name == "kube-api" else 0,
-                source=PodSource.GUARD if odd and name == "coredns" else PodSource.API,
-                first_seen_at=now,
-                last_seen_at=now,
-                gone_at=now if odd and name == "etcd" else None,
-                reason="CrashLoopBackOff" if odd and name == "contour" else "",
-            )
+    PodRecord.objects.bulk_create(
+        _pod(run, node, name, odd=fates and node == "qa-2") for node in NODES for name in names
+    )
+
+
+def _pod(run: Injection, node: str, name: str, *, odd: bool) -> PodRecord:
+    now = timezone.now()
+    return PodRecord(
+        injection=run,
+        uid=f"{name}-{node}",
+        namespace="kube-system",
+        name=f"{name}-{node}",
+        node=node,
+        existed_before=not (odd and name == "shop"),
+        phase="Running",
+        ready=not (odd and name == "contour"),
+        restarts_before=0,
+        restarts=2 if odd and name == "kube-api" else 0,
+        source=PodSource.GUARD if odd and name == "coredns" else PodSource.API,
+        first_seen_at=now,
+        last_seen_at=now,
+        gone_at=now if odd and name == "etcd" else None,
+        reason="CrashLoopBackOff" if odd and name == "contour" else "",
+    )
 
 
 BROKE = [
