@@ -76,7 +76,7 @@ def _square(record: PodRecord, *, api_away: bool) -> Square:
 def _state(record: PodRecord, *, api_away: bool) -> str:
     if record.gone_at is not None:
         return "dead"
-    if api_away:
+    if api_away and record.source != PodSource.GUARD:
         return "unknown"
     if record.restarts is not None and record.restarts > (record.restarts_before or 0):
         return "restarted"
