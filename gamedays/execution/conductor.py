@@ -393,6 +393,9 @@ class Conductor:
     def _begin_undo(self, run: Run, doubt: str) -> float:
         """Commit `undoing`, then undo. A lost compare-and-set means that a newer conductor has
         the run; a lost database means undo first."""
+        if run.abort_requested_at and not doubt.startswith("Aborted"):
+            # Whoever delivers it: a person asked for the end, and the verdict names them.
+            doubt = f"{self._aborted(run)} {doubt}".strip()
         text = f"Restoring. {doubt}" if doubt else "The hold is over. Restoring."
         changes: dict[str, Any] = {"undo_asked_at": self._world.clock.now()}
         if doubt and not run.doubt:

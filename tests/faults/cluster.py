@@ -187,8 +187,8 @@ class QaCluster:
         for name in row["recipe"]["faults"]:
             node = self.look.node(name)
             order = node.order()
-            assert order is not None
-            if order["recipe"]["order_id"] == run_id:
+            # A guard that was never told of the order keeps its tombstone only.
+            if order is not None and order["recipe"]["order_id"] == run_id:
                 assert order["phase"] == "undone"
             assert run_id in node.tombstones(), f"{name} would still accept order {run_id}"
         claims = self.query("SELECT released_at FROM core_slotclaim WHERE holder = %s", run_id)

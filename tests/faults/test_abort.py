@@ -116,6 +116,7 @@ def test_row_37_abort_in_injecting_with_the_conductor_stopped(qa: QaCluster) -> 
         signal_all(conductor, signal.SIGCONT)
     row = qa.await_clean(run)
     assert (row["verdict"], row["bitten_at"]) == ("inconclusive", None)
+    assert row["doubt"].startswith("Aborted by Vera")
 
 
 @contextmanager
@@ -156,6 +157,7 @@ def test_row_37_abort_in_active_without_redis_and_conductor(qa: QaCluster) -> No
         _assert_undo_within(qa, run, clicked, WATCHDOG_S)
         row = qa.await_clean(run)
     assert row["verdict"] == "inconclusive"
+    assert row["doubt"].startswith("Aborted by Vera")
 
 
 def test_row_37_abort_when_it_is_undone_already(qa: QaCluster) -> None:
