@@ -40,7 +40,7 @@ RETRY_S = 0.5
 LOCK_WAIT_S = 0.5
 UNBITTEN_AFTER_S = 3.0
 """An inject that has not bitten by now is called injected all the same, with `bitten` false."""
-STUCK_AFTER_S = 60.0
+STUCK_AFTER_S = 120.0
 MAX_TOMBSTONES = 100_000
 """Four megabytes. More undos of unknown orders than this are an attack, not an operation."""
 

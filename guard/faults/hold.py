@@ -16,10 +16,14 @@ SETTLE_S = 5.0
 CLEAR_LIMIT_S = 45.0
 """The old container must be gone before its manifest returns; one that cannot die (a process
 stuck in the kernel) must not keep the manifest away for ever."""
-NUDGE_AFTER_S = 20.0
+NUDGE_AFTER_S = 75.0
+"""The kubelet deletes the mirror pod in its main loop when a manifest goes. Where its API server
+has lost its etcd, that call hangs until it times out: 34 s, seen on Kubernetes 1.36, in which the
+kubelet sees nothing, also not a manifest that is back. A nudge is one more removal and costs
+another 34 s (nudged after 20 s, an etcd of three was back after 100 s), so it waits for two."""
 NUDGE_AWAY_S = 2.0
 """How long the file is away in a nudge: the kubelet must notice that it went."""
-STUCK_AFTER_S = 60.0
+STUCK_AFTER_S = 120.0
 STUCK_ATTEMPTS = 5
 BACKOFF_MAX_S = 30.0
 

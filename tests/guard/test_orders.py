@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from guard.faults.hold import NUDGE_AFTER_S
 from guard.protocol import (
     DEADLINE_MARGIN_S,
     INJECT_WINDOW_S,
@@ -373,7 +374,7 @@ def test_row_27_one_nudge_then_stuck_and_still_done_at_last(site: Site) -> None:
     order_id = site.live()
     site.node.kubelet_runs = False
     site.orders.undo(order_id)
-    site.run(19)
+    site.run(NUDGE_AFTER_S - 1)
     assert site.node.placed == [API]
     site.run(600)
     assert site.node.placed == [API, API], "moved away and back once, never again"
@@ -389,7 +390,7 @@ def test_a_guard_that_dies_in_the_middle_of_a_nudge_puts_the_file_back(site: Sit
     order_id = site.live()
     site.node.kubelet_runs = False
     site.orders.undo(order_id)
-    site.run(20.2)
+    site.run(NUDGE_AFTER_S)
     while API in site.node.manifests:
         site.run(0.1)
     site.restart()

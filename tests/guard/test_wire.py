@@ -135,7 +135,7 @@ _fields = st.sampled_from(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(
     st.sampled_from(["hello", "arm", "inject", "renew", "undo", "status"]),
     st.dictionaries(_fields | st.text(max_size=8), _json, max_size=8),
