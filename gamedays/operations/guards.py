@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ from gamedays.drivers.guard_client import GuardClient, GuardError, GuardRefused
 from gamedays.drivers.guard_pods import run_on_node
 from gamedays.models import ClusterAuthority, Guard, Injection
 from gamedays.pki import KeyPair, issue_client, make_authority
-from guard.protocol import DEFAULT_PORT, Policy, Role, role_uri
+from guard.protocol import DEFAULT_PORT, Policy, Role, role_uri, to_json
 
 if TYPE_CHECKING:
     from core.models import Cluster, Node, User
@@ -49,18 +50,34 @@ def install_guards(
     Raises:
         NotAllowed: the actor is no platform owner.
         ClusterRefused: no QA cluster, or a node refused; the text is the guard's own.
-        DomainError: `guard_silent`: it was installed, and does not answer.
+        DomainError: `guard_silent`: it was installed, and does not answer;
+            `guard_not_replaced`: it answers, and is still the former one.
     """
     _require_owner(actor, cluster)
     authority = _authority(cluster)
-    installed = []
-    with typed_from_kubeconfig(owner_kubeconfig) as api:
-        for node in cluster.nodes.filter(control_plane=True):
-            policy = policy_for(node, authority)
-            pin = run_on_node(api, node=node.name, image=image, verb="install", policy=policy)
-            guard = _store(node, authority, pin=pin, image=image)
-            _await_hello(guard, image)
-            installed.append(guard)
+    nodes = list(cluster.nodes.filter(control_plane=True))
+    plans = [(node, policy_for(node, authority)) for node in nodes]
+    with (
+        typed_from_kubeconfig(owner_kubeconfig) as api,
+        ThreadPoolExecutor(max(1, len(nodes)), "install-guard") as pool,
+    ):
+        # Side by side: a pod takes some 20 s on a busy node, and no node waits for another.
+        pins = [
+            pool.submit(
+                run_on_node, api, node=node.name, image=image, verb="install", policy=policy
+            )
+            for node, policy in plans
+        ]
+    # What was installed is stored before anything that failed is told: it may be tried again.
+    installed = [
+        _store(node, authority, pin=pin.result(), image=image)
+        for node, pin in zip(nodes, pins, strict=True)
+        if pin.exception() is None
+    ]
+    for pin in pins:
+        pin.result()
+    for guard in installed:
+        _await_hello(guard, image)
     return installed
 
 
@@ -81,10 +98,10 @@ def uninstall_guards(*, actor: User, cluster: Cluster, owner_kubeconfig: str, im
             guard.delete()
 
 
-def plan_guard(*, actor: User, node: Node) -> Policy:
+def plan_guard(*, actor: User, node: Node) -> dict[str, object]:
     """The policy of one node's guard, for configuration management; nothing in it is secret."""
     _require_owner(actor, node.cluster)
-    return policy_for(node, _authority(node.cluster))
+    return to_json(policy_for(node, _authority(node.cluster)))
 
 
 def pin_guard(*, actor: User, node: Node, certificate_pem: str, image: str) -> Guard:
@@ -190,6 +207,16 @@ def _await_hello(guard: Guard, image: str) -> None:
                     "and may this machine reach that port?",
                     code="guard_silent",
                 ) from error
+            time.sleep(_POLL_S)
+            continue
+        if hello.image != image:
+            # The guard that is being replaced answers until the kubelet has ended it.
+            if time.monotonic() > give_up_at:
+                raise DomainError(
+                    f"The guard on {guard.node.name} still runs {hello.image or 'an old image'}, "
+                    f"{HELLO_WITHIN_S:.0f} s after {image} was installed. Can the node pull it?",
+                    code="guard_not_replaced",
+                )
             time.sleep(_POLL_S)
             continue
         guard.version = hello.version

@@ -127,8 +127,8 @@ def test_production_can_hold_no_fault_whatever_the_code_believes(cast: Cast) -> 
     for stage in ("qa", "production"):
         with pytest.raises(IntegrityError), transaction.atomic():
             Injection.objects.create(**values, cluster_stage=stage)
+    production.stage = Stage.QA
     with pytest.raises(IntegrityError), transaction.atomic():
-        production.stage = Stage.QA
         production.save()
 
 

@@ -15,7 +15,6 @@ from core.errors import DomainError
 from core.models import Cluster, Node, User
 from gamedays.models import Guard
 from gamedays.operations import guards
-from guard.protocol import to_json
 
 
 class Command(BaseCommand):
@@ -90,7 +89,7 @@ class Command(BaseCommand):
             self.stdout.write(f"{view.guard.node.name}: {said}")
 
     def _render(self, actor: User, options: dict[str, Any]) -> None:
-        policy = json.dumps(to_json(guards.plan_guard(actor=actor, node=_node(options["node"]))))
+        policy = json.dumps(guards.plan_guard(actor=actor, node=_node(options["node"])))
         self.stdout.write(
             "# On the node: put the guard's image there, then as root\n"
             "#   mkdir -m 0700 /var/lib/belay-guard; save the first document as\n"
