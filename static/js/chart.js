@@ -52,7 +52,10 @@ class RunChart {
     this.samples = new Map();
     this.newest = 0;
     this.meta = null;
-    this.final = element.dataset.final === "true";
+    // Times are in the person's zone, as everywhere on the page; the browser's may differ.
+    const zone = element.dataset.zone || undefined;
+    const parts = { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" };
+    this.clock = new Intl.DateTimeFormat("en-GB", { ...parts, timeZone: zone });
   }
 
   async poll() {
@@ -107,7 +110,10 @@ class RunChart {
       this.chart = window.echarts.init(this.element, null, { renderer: "canvas" });
       new ResizeObserver(() => this.chart.resize()).observe(this.element);
     }
-    this.chart.setOption(this.option(probes), { notMerge: true, lazyUpdate: true });
+    // Merging keeps a tooltip that somebody reads; only another set of probes starts afresh.
+    const shape = probes.map((probe) => probe.key).join(" ");
+    this.chart.setOption(this.option(probes), { notMerge: shape !== this.shape });
+    this.shape = shape;
   }
 
   option(probes) {
@@ -148,7 +154,7 @@ class RunChart {
       type: "time", gridIndex: index, min: begin, max: end,
       axisLine: { show: false }, axisTick: { show: last, lineStyle: { color: ink.line } },
       splitLine: { show: false },
-      axisLabel: { show: last, color: ink.quiet, fontSize: 11, hideOverlap: true, formatter: "{HH}:{mm}:{ss}" },
+      axisLabel: { show: last, color: ink.quiet, fontSize: 11, hideOverlap: true, alignMinLabel: "left", alignMaxLabel: "right", formatter: (value) => this.clock.format(value) },
       axisPointer: { label: { show: false } },
     });
     option.yAxis.push(
@@ -200,7 +206,7 @@ class RunChart {
     if (time === null) return "";
     const box = document.createElement("div");
     const head = document.createElement("b");
-    head.textContent = new Date(time).toLocaleTimeString();
+    head.textContent = this.clock.format(time);
     box.append(head);
     for (const probe of probes) {
       const near = this.rowsOf(probe).filter((row) => row[0] <= time + 600).pop();

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pytest
+from django.test import Client
 
 from gamedays.choices import FindingStatus, GamedayState, InjectionState, Verdict
 from gamedays.models import Finding, Gameday, Injection
+from gamedays.selectors import week
 from migrator.models import Service
 from tests.people import Cast, book
 from tests.ui import factories
@@ -158,3 +160,17 @@ def test_a_viewer_is_shown_no_buttons_that_would_refuse(story: Story, client_of:
 )
 def test_who_asks_the_guards(who: str, status: int, cast: Cast, client_of: As) -> None:
     assert client_of(who).post("/clusters/qa-range/guards/").status_code == status
+
+
+def test_a_bug_of_ours_answers_with_a_page_that_helps(
+    cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_user: object) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(week, "needs", broken)
+    client = Client(raise_request_exception=False)
+    client.force_login(cast.lea)
+    answer = client.get("/")
+    assert answer.status_code == 500
+    assert "guard undo-all" in answer.content.decode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 from typing import Any
 
@@ -80,7 +81,10 @@ def test_a_live_run_lives_without_a_reload(page: Page, live_server: Any, cast: C
     factories.make_samples(run, probes, api_away=True, ahead_s=60)
     log_in(page, live_server.url, "vera")
     page.goto(f"{live_server.url}/runs/{run.pk}/")
-    expect(page.locator("#run-chart canvas").first).to_be_visible()
+    chart = page.locator("#run-chart")
+    expect(chart.locator("canvas").first).to_be_visible()
+    chart.hover(position={"x": 200, "y": 78})
+    expect(chart).to_contain_text("Shop through Envoy: 1 of 1 passed")
     page.get_by_role("textbox", name="Note").fill("half a thought")
     page.evaluate("window.unreloaded = true")
 
@@ -203,7 +207,7 @@ def addresses(cast: Cast) -> list[str]:
     factories.make_setup()
     live = factories.make_run(cast, InjectionState.ACTIVE, scenario=API)
     factories.make_samples(live, probes, api_away=True, ahead_s=60)
-    gameday = book(cast, starts_in=factories.dt.timedelta(days=1))
+    gameday = book(cast, starts_in=dt.timedelta(days=1))
     return [
         "/",
         "/gamedays/",
@@ -238,7 +242,7 @@ def test_every_page_fits_a_phone_and_can_be_read(
         if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
             wide.append(address)
         for scheme in ("light", "dark"):
-            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            page.emulate_media(color_scheme=scheme)
             poor += [f"{address} {scheme}: {each}" for each in page.evaluate(CONTRAST)]
     assert wide == [], "these pages scroll sideways at 360 px"
     assert poor == []
