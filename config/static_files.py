@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from whitenoise.responders import StaticFile
 
 
-class WholeFilesMiddleware(WhiteNoiseMiddleware):
+class WholeFilesMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]  # untyped library
     """A browser that left a page in mid-download asks for the rest of the file later. Of a file
     that it has whole there is no rest, and the answer 416 costs the page its icons; our files
     are small, so they are always sent from the beginning."""
@@ -19,4 +19,5 @@ class WholeFilesMiddleware(WhiteNoiseMiddleware):
     @staticmethod
     def serve(static_file: StaticFile, request: HttpRequest) -> FileResponse:
         request.META.pop("HTTP_RANGE", None)
-        return WhiteNoiseMiddleware.serve(static_file, request)
+        answer: FileResponse = WhiteNoiseMiddleware.serve(static_file, request)
+        return answer

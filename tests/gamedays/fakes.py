@@ -7,12 +7,13 @@ import datetime as dt
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from core.errors import ClusterRefused
-from gamedays.choices import PodSource
+from gamedays.choices import InjectionState, PodSource
 from gamedays.drivers.cluster import PodSighting
 from gamedays.drivers.fleet import NodeStatus, OrderReport, Phase, Reply
-from gamedays.execution.world import PodCensus, RowsLostError, Sample, World
+from gamedays.execution.world import PodCensus, RowsLostError, Run, Sample, World
 from gamedays.journal import Journal
 from gamedays.models import Probe
 from gamedays.probes.base import ProbeSpec
@@ -308,17 +309,17 @@ class FlakyRows(Journal):
         self.away = False
         self.lose_answer_to: str = ""
 
-    def read(self, *args, **kwargs):  # type: ignore[no-untyped-def]
+    def read(self, injection_id: uuid.UUID, fence: int) -> Run | None:
         self._check()
-        return super().read(*args, **kwargs)
+        return super().read(injection_id, fence)
 
-    def renew(self, *args, **kwargs):  # type: ignore[no-untyped-def]
+    def renew(self, injection_id: uuid.UUID, fence: int) -> bool:
         self._check()
-        return super().renew(*args, **kwargs)
+        return super().renew(injection_id, fence)
 
-    def move(self, run, to, **kwargs):  # type: ignore[no-untyped-def]
+    def move(self, run: Run, to: InjectionState, **changes: Any) -> Run | None:
         self._check()
-        moved = super().move(run, to, **kwargs)
+        moved = super().move(run, to, **changes)
         if to == self.lose_answer_to:
             self.lose_answer_to = ""
             raise RowsLostError("the answer to COMMIT was lost")

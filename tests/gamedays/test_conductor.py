@@ -409,9 +409,7 @@ def test_every_state_has_its_way_and_final_states_have_none() -> None:
 
 
 def test_rows_that_are_never_green_by_default(cast: Cast, fake: FakeWorld) -> None:
+    run = fake.rows.read(begin(cast, fake).injection.pk, 1)
+    assert run
     with pytest.raises(ValueError, match="never goes"):
-        fake.rows.move(
-            fake.rows.read(begin(cast, fake).injection.pk, 1),  # type: ignore[arg-type]
-            _S.CLEAN,
-            text="",
-        )
+        fake.rows.move(run, _S.CLEAN, text="")
