@@ -77,6 +77,9 @@ def run(options: argparse.Namespace) -> int:
     except RangeError as error:
         print(f"range: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("range: stopped looking; what was begun goes on (`range status`)", file=sys.stderr)
+        return 130
 
 
 def say(line: str) -> None:

@@ -96,7 +96,7 @@ class Raising:
         if found := preflight.problems():
             raise RangeError("; ".join(found))
         packages.ensure(self.report.say)
-        machine.raise_limits()
+        machine.prepare()
         if not components.is_cached():
             self.report.expect("build the programs", COLD_BUILD_S)
         self.report.begin("build the programs")

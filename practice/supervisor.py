@@ -107,11 +107,14 @@ def supervise(plan: Plan, *, echo: Callable[[str], None]) -> int:
         trickle = Trickle(plan, stop)
 
         def work() -> None:
-            if raising.run():
-                trickle.start()
-            else:
-                failed.set()
-                desk.wake.set()
+            try:
+                if raising.run():
+                    trickle.start()
+                    return
+            finally:
+                if not trickle.ident:  # never started: an unforeseen error counts as well
+                    failed.set()
+                    desk.wake.set()
 
         threading.Thread(target=work, name="raising", daemon=True).start()
         while not stop.is_set():

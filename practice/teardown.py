@@ -52,7 +52,7 @@ def drop(name: str, say: Callable[[str], None] = lambda _: None) -> list[str]:
     attempt("bridge", lambda: network.drop_bridge(plan))
     say("deleting its files")
     attempt("files", lambda: delete_files(plan))
-    attempt("limits of the machine", machine.restore_limits)
+    attempt("settings of the machine", machine.restore)
     attempt("empty directories", remove_empty_directories)
     return problems + leftovers(plan)
 

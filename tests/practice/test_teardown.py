@@ -21,32 +21,36 @@ def begin(name: str) -> Plan:
 
 
 @pytest.fixture
-def limit(own_dirs: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A file in the place of the machine's inotify limit."""
-    path = own_dirs / "max_user_instances"
-    path.write_text("128\n")
-    monkeypatch.setattr(machine, "SETTING", path)
+def sysctls(own_dirs: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Files in the place of the machine's settings."""
+    path = own_dirs / "sys"
+    for name, value in ((machine.INOTIFY, "128"), ("kernel/panic", "0")):
+        (path / name).parent.mkdir(parents=True)
+        (path / name).write_text(f"{value}\n")
+    monkeypatch.setattr(machine, "SYSCTLS", path)
     return path
 
 
-def test_the_machines_limit_is_raised_once_and_put_back_with_the_last_range(limit: Path) -> None:
+def test_the_machines_settings_are_put_back_with_the_last_range(sysctls: Path) -> None:
+    limit, panic = sysctls / machine.INOTIFY, sysctls / "kernel/panic"
     one, two = begin("one"), begin("two")
-    machine.raise_limits()
-    machine.raise_limits()
+    machine.prepare()
+    panic.write_text("10\n")  # as a kubelet does
+    machine.prepare()
     assert limit.read_text() == "1024"
     (one.dir / "plan.json").unlink()
-    machine.restore_limits()
-    assert limit.read_text() == "1024"
+    machine.restore()
+    assert (limit.read_text(), panic.read_text()) == ("1024", "10\n")
     (two.dir / "plan.json").unlink()
-    machine.restore_limits()
-    assert limit.read_text().strip() == "128"
+    machine.restore()
+    assert (limit.read_text(), panic.read_text()) == ("128", "0")
 
 
-def test_a_limit_that_is_high_enough_is_left_alone(limit: Path) -> None:
-    limit.write_text("65536")
+def test_a_limit_that_is_high_enough_is_left_alone(sysctls: Path) -> None:
+    (sysctls / machine.INOTIFY).write_text("65536")
     begin("one")
-    machine.raise_limits()
-    assert limit.read_text() == "65536"
+    machine.prepare()
+    assert (sysctls / machine.INOTIFY).read_text() == "65536"
 
 
 def test_the_cache_stays_while_another_range_runs_from_it(own_dirs: Path) -> None:
