@@ -30,7 +30,11 @@ fi
 
 say "installing the locked Python packages ($lock) into .venv"
 mkdir -p build
-if ! { "$python" -m venv .venv && .venv/bin/python -m pip install --require-hashes --no-deps \
+# One that was made with a Python that is gone is made anew; else only what changed is installed.
+fresh=""
+.venv/bin/python -c '' 2>/dev/null || fresh=--clear
+# shellcheck disable=SC2086  # no argument at all where it is empty
+if ! { "$python" -m venv $fresh .venv && .venv/bin/python -m pip install --require-hashes --no-deps \
     --disable-pip-version-check --no-input -r "$lock"; } >build/venv.log 2>&1 </dev/null; then
     tail -n 3 build/venv.log >&2
     refuse "the Python packages could not be installed (all of it: build/venv.log): is there a network, and room on the disk?"
