@@ -35,7 +35,10 @@ BITE_S = 20.0
 """How long after inject the target must be seen dead."""
 UNDO_AGAIN_S = 1.0
 UNDO_ALARM_S = 60.0
-"""Without every guard's word that it is undone, this long after asking: stuck, and an alarm."""
+"""A guard that has not answered for this long after the undo was asked for: stuck, and an alarm."""
+UNDO_SLOW_S = 120.0
+"""The same where guards answer and are still at it. A kubelet that waits for an API server without
+etcd gives up only after 34 s, twice (seen on the range), before it starts the pod again."""
 RETRY_MAX_S = 30.0
 _ORDER_LIVE = frozenset({_S.ARMING, _S.ARMED, _S.INJECTING, _S.ACTIVE})
 
@@ -294,7 +297,8 @@ class Conductor:
                 text="Every guard says that it is undone. Proving it on the cluster.",
             )
             return 0.0
-        if self._in_state_s() > UNDO_ALARM_S:
+        answered = all(reply.ok for reply in replies.values())
+        if self._in_state_s() > (UNDO_SLOW_S if answered else UNDO_ALARM_S):
             why = restoration.why_not_undone(replies)
             self._move(
                 run,
