@@ -145,9 +145,8 @@ def _guard_recipe(source: Path) -> Recipe:
         for path in source.rglob("*")
         if path.is_file() and not NOT_FOR_GUARD & set(path.relative_to(source).parts)
     }
-    for link in (stdlib / "encodings", stdlib / "os.py"):
-        if f"{link}" not in files and not link.exists():
-            raise RangeError(f"{link} is missing: this interpreter's standard library is not whole")
+    if f"{stdlib}/os.py" not in files:
+        raise RangeError(f"{stdlib} has no os.py: this interpreter's standard library is not whole")
     return Recipe(
         names=[guard_image_name()],
         files=files,
@@ -179,7 +178,7 @@ def _compiled_stdlib(stdlib: Path) -> Path:
     def unwanted(_: str, names: list[str]) -> list[str]:
         return [n for n in names if n in NOT_FOR_GUARD or n.startswith("config-")]
 
-    shutil.copytree(stdlib, draft, ignore=unwanted)
+    shutil.copytree(stdlib, draft, ignore=unwanted, ignore_dangling_symlinks=True)
     compileall.compile_dir(
         str(draft), quiet=2, stripdir=str(draft), prependdir=str(stdlib),
         invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,

@@ -13,7 +13,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from practice.system import bound_log, is_alive, start_ticks, write_atomic
@@ -43,7 +43,6 @@ class Service:
     backoff: float = BACKOFF_FIRST_S
     not_before: float = 0.0
     restarts: int = 0
-    notes: list[str] = field(default_factory=list)
 
 
 class Keeper:

@@ -347,7 +347,7 @@ def shop_answers(plan: Plan) -> bool:
     try:
         link.request("GET", "/", headers={"Host": SHOP_HOST})
         return link.getresponse().status == 200
-    except (OSError, http.client.HTTPException, CommandError):
+    except (OSError, http.client.HTTPException):
         return False
     finally:
         link.close()

@@ -25,6 +25,8 @@ def claim(name: str, *, crash_loop_max: str | None = None) -> Plan:
         else:
             plan = Plan(name, choose(taken_slots(), used_networks()), crash_loop_max or "")
         write_atomic(plan.dir / "plan.json", plan.to_json())
+        for private in (plan.logs, plan.dir / "nodes"):  # tokens and keys pass through both
+            private.mkdir(mode=0o700, exist_ok=True)
     return plan
 
 
