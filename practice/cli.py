@@ -22,7 +22,7 @@ from practice import (
 )
 from practice.facts import RangeFacts, read_progress
 from practice.plan import Plan, check_name, load_plan
-from practice.system import REPOSITORY, RangeError, wait_until
+from practice.system import REPOSITORY, SYSTEM_PATH, RangeError, wait_until
 
 DEFAULT = "demo"
 
@@ -71,6 +71,8 @@ def main(argv: Sequence[str]) -> int:
 
 def run(options: argparse.Namespace) -> int:
     """Run the parsed command; what goes wrong is one sentence on standard error."""
+    # `su` without a dash leaves a PATH without sbin, where ip and nft are.
+    os.environ["PATH"] = f"{os.environ.get('PATH', '')}:{SYSTEM_PATH}"
     try:
         check_name(options.name)
         return COMMANDS[options.verb](options)

@@ -19,7 +19,6 @@ from practice.plan import Plan
 from practice.raising import Raising
 from practice.system import (
     REPOSITORY,
-    SYSTEM_PATH,
     RangeError,
     end_commands,
     file_lock,
@@ -150,7 +149,6 @@ def launch(plan: Plan) -> int:
         | {
             "PYTHONPATH": str(REPOSITORY),
             "PYTHONDONTWRITEBYTECODE": "1",
-            "PATH": SYSTEM_PATH + ":" + os.environ.get("PATH", ""),
         }
     )
     with (plan.logs / "supervisor.log").open("a") as log:
