@@ -205,6 +205,8 @@ class Hello:
     """Which Belay installed this guard; another one is refused."""
     order: OrderReport | None = None
     """The live order, if there is one."""
+    image: str = ""
+    """The image that its manifest names: tells an updated guard from the one it replaces."""
 
 
 @dataclass(frozen=True, kw_only=True)

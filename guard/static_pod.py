@@ -15,6 +15,7 @@ NAME = "belay-guard"
 NAMESPACE = "kube-system"
 FILE_NAME = f"{NAME}.yaml"
 CODE_DIRECTORY = "/opt/belay"
+IMAGE_VARIABLE = "BELAY_GUARD_IMAGE"
 CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL")
 _PRIORITY_NODE_CRITICAL = 2000001000
 
@@ -62,6 +63,7 @@ def _container(image: str) -> Json:
         "env": [
             {"name": "PYTHONPATH", "value": CODE_DIRECTORY},
             {"name": "PYTHONDONTWRITEBYTECODE", "value": "1"},
+            {"name": IMAGE_VARIABLE, "value": image},
         ],
         "securityContext": {
             "privileged": False,

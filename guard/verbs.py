@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import traceback
 from typing import TypeVar
 
@@ -22,6 +23,7 @@ from guard.protocol import (
     from_json,
     to_json,
 )
+from guard.static_pod import IMAGE_VARIABLE
 from guard.status import StatusLook
 from guard.world import Node, RefusedError
 
@@ -87,6 +89,7 @@ class Verbs:
             epoch=self._orders.epoch,
             installation=policy.installation,
             order=report if order is not None and order.live else None,
+            image=os.environ.get(IMAGE_VARIABLE, ""),
         )
 
 

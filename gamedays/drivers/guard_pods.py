@@ -6,9 +6,10 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
+import urllib3
 from kubernetes import client as k8s
 
-from core.errors import ClusterRefused, DomainError
+from core.errors import ClusterRefused, ClusterUnreachable, DomainError
 from guard.protocol import INSTALL_FAILED, INSTALLED, UNINSTALLED, to_json
 
 if TYPE_CHECKING:
@@ -26,25 +27,41 @@ def run_on_node(api: k8s.ApiClient, *, node: str, image: str, verb: str, policy:
     The pod is deleted afterwards, whatever came of it.
 
     Raises:
-        ClusterRefused: the guard's own refusal, in its words.
+        ClusterRefused: the guard's own refusal, in its words; `owner_rights`: the kubeconfig may
+            not do this.
+        ClusterUnreachable: no answer from the cluster's API.
         DomainError: `guard_pod`: the pod did not come to an end, or said nothing.
     """
     core = k8s.CoreV1Api(api)
-    _make_namespace(core)
     name = f"{verb}-{node}"[:63].rstrip("-.")
-    _delete(core, name)
-    core.create_namespaced_pod(NAMESPACE, _pod(name, node, image, _words(verb, policy)))
     try:
-        phase = _await_end(core, name)
-        said = core.read_namespaced_pod_log(name, NAMESPACE)
+        _make_namespace(core)
+        _delete(core, name)
+        core.create_namespaced_pod(NAMESPACE, _pod(name, node, image, _words(verb, policy)))
+        try:
+            phase = _await_end(core, name)
+            said = core.read_namespaced_pod_log(name, NAMESPACE)
+        finally:
+            _delete(core, name)
     except k8s.ApiException as error:
+        if error.status in (401, 403):
+            raise ClusterRefused(
+                f"The kubeconfig may not {verb} the guard on {node} ({error.status} "
+                f"{error.reason}): it must be the cluster owner's, who may make namespaces, "
+                f"privileged pods and read their logs. Look for a leftover pod in {NAMESPACE}.",
+                code="owner_rights",
+                field="kubeconfig",
+            ) from error
         raise DomainError(
-            f"The pod that should {verb} the guard on {node} could not be watched: "
-            f"{error.status} {error.reason}.",
+            f"The pod that should {verb} the guard on {node} could not be run: {error.status} "
+            f"{error.reason}. Look in namespace {NAMESPACE}, and try again.",
             code="guard_pod",
         ) from error
-    finally:
-        _delete(core, name)
+    except urllib3.exceptions.HTTPError as error:
+        raise ClusterUnreachable(
+            f"The cluster's API gave no answer while the guard on {node} was to be "
+            f"{verb}ed: {error}. Try again; a pod may be left in namespace {NAMESPACE}."
+        ) from error
     return _certificate(said, node=node, verb=verb, phase=phase)
 
 
@@ -97,11 +114,7 @@ def _make_namespace(core: k8s.CoreV1Api) -> None:
         core.create_namespace(body)
     except k8s.ApiException as error:
         if error.status != 409:
-            raise ClusterRefused(
-                f"Namespace {NAMESPACE} could not be made ({error.status} {error.reason}). The "
-                "kubeconfig must be the cluster owner's.",
-                code="owner_rights",
-            ) from error
+            raise
 
 
 def _delete(core: k8s.CoreV1Api, name: str) -> None:

@@ -164,11 +164,15 @@ class GuardSite:
 
     def boot(self, number: int) -> None:
         """Which boot it is, as /proc tells it."""
-        random = self.paths.proc / "sys/kernel/random"
+        self.write_boot(self.paths.proc, number)
+
+    @staticmethod
+    def write_boot(proc: Path, number: int) -> None:
+        random = proc / "sys/kernel/random"
         random.mkdir(parents=True, exist_ok=True)
         (random / "boot_id").write_text(f"boot-{number}\n", encoding="ascii")
         fields = ["S", *["0"] * 18, str(number), *["0"] * 30]
-        (self.paths.proc / "1/stat").write_text(f"1 (init) {' '.join(fields)}", encoding="ascii")
+        (proc / "1/stat").write_text(f"1 (init) {' '.join(fields)}", encoding="ascii")
 
     def options(self) -> list[str]:
         return [
