@@ -13,6 +13,7 @@ from django.utils.dateparse import parse_date
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from core import selectors as core_selectors
+from core.choices import Role
 from core.errors import Conflict, Invalid, NotAllowed
 from core.policies import may_book, may_run, role_on
 from core.ui.requests import attempt, person
@@ -56,10 +57,7 @@ def book(request: HttpRequest) -> HttpResponse:
     """The booking form; its parts come back to it with everything that was typed."""
     user = person(request)
     if not core_selectors.bookable_clusters(user).exists():
-        raise NotAllowed(
-            "Only a team lead books gamedays, and you lead no team with a QA cluster. "
-            "Ask a lead of your team to book it, or to make you one."
-        )
+        raise NotAllowed(_why_not(user))
     if request.method == "GET":
         return _booking_page(request, *_empty_form(request, user))
     form = BookingForm(request.POST, user=user)
@@ -71,6 +69,19 @@ def book(request: HttpRequest) -> HttpResponse:
         return _booking_page(request, form, agenda, status=422)
     messages.success(request, "Booked.")
     return redirect("gameday", gameday_id)
+
+
+def _why_not(user: User) -> str:
+    """Why this person has no cluster to book, and what to do about it."""
+    if Role.LEAD not in core_selectors.roles_by_team(user).values() and not user.is_superuser:
+        return "Only a team lead books gamedays. Ask a lead of your team to book this one."
+    growing = core_selectors.setups_in_progress(user)
+    if growing:
+        return (
+            f"There is no QA cluster to book yet: {growing[0].name} is at {growing[0].percent} %. "
+            "Its progress stands on This week; book as soon as it is ready."
+        )
+    return "Your team has no QA cluster yet. A platform owner registers one; see Clusters."
 
 
 def _empty_form(request: HttpRequest, user: User) -> tuple[BookingForm, list[Item]]:

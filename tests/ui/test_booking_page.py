@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from gamedays.models import Gameday
 from tests.people import Cast, book
+from tests.ui import factories
 from tests.ui.conftest import As
 
 BERLIN = zoneinfo.ZoneInfo("Europe/Berlin")
@@ -171,3 +172,12 @@ def test_cancelling(cast: Cast, client_of: As) -> None:
     assert gameday.state == "cancelled"
     again = client_of("lea").post(f"/gamedays/{gameday.pk}/cancel/", follow=True)
     assert "so it cannot be cancelled" in again.content.decode()
+
+
+def test_who_cannot_book_is_told_why(cast: Cast, client_of: As) -> None:
+    refused = client_of("erik").get("/gamedays/book/")
+    assert refused.status_code == 403
+    assert "Ask a lead of your team" in refused.content.decode()
+    factories.make_setup()
+    waiting = client_of("otto").get("/gamedays/book/").content.decode()
+    assert "demo is at 62 %" in waiting
