@@ -42,8 +42,8 @@ class Ledger:
 
 
 def ledger(run: Injection, *, api_away: bool = False) -> Ledger:
-    """The fate of every pod that was seen. A record changes only when a look shows something
-    new, so while nobody can look (`api_away`) what it says last is no news: unknown."""
+    """The fate of every pod that was seen. While the API is away only the nodes' guards can
+    look: a pod that none of them has seen since then is unknown, whatever was true before."""
     records = list(PodRecord.objects.filter(injection=run))
     by_node: dict[str, list[Square]] = {}
     counts: dict[str, int] = {}

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from django.utils import timezone
 
-from gamedays.choices import ProbeKind
-from gamedays.models import Probe, SampleBlock
+from gamedays.choices import PodSource, ProbeKind
+from gamedays.models import PodRecord, Probe, SampleBlock
 from gamedays.selectors.runs import marks
 
 if TYPE_CHECKING:
@@ -158,5 +158,7 @@ def sight(run: Injection, figures: list[ProbeFigures]) -> Sight:
     sees = [f.probe.title for f in others if f.state != "unknown"]
     sees_not = [f.probe.title for f in figures if f.state == "unknown"]
     if api_away:
+        if PodRecord.objects.filter(injection=run, source=PodSource.GUARD).exists():
+            sees.append("which pods still run, as the guards see it on their nodes")
         sees_not += ["whether pods are ready, restart or are born", "events of the cluster"]
     return Sight(api_away=api_away and not run.is_final, sees=sees, sees_not=sees_not)

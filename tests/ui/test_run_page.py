@@ -65,7 +65,7 @@ def test_a_strange_after_is_no_error(after: str, cast: Cast, client_of: As) -> N
 
 def test_while_the_api_is_away_the_page_says_what_it_sees(cast: Cast, client_of: As) -> None:
     run = factories.make_run(cast, InjectionState.ACTIVE, scenario=API)
-    factories.make_samples(run, factories.make_probes(cast), api_away=True)
+    factories.make_samples(run, factories.make_probes(cast), api_away=True, ahead_s=60)
     text = client_of("vera").get(f"/runs/{run.pk}/").content.decode()
     assert 'data-testid="api-away"' in text
     assert "Shop through Envoy, etcd on qa-1" in text
@@ -95,14 +95,16 @@ def test_every_fate_of_a_pod_is_told(cast: Cast, client_of: As) -> None:
     assert "2 restarts since the run began" in text
 
 
-def test_while_nobody_can_look_no_pod_is_shown_as_running(cast: Cast, client_of: As) -> None:
+def test_while_the_api_is_away_only_guards_vouch_for_a_pod(cast: Cast, client_of: As) -> None:
     run = factories.make_run(cast, InjectionState.ACTIVE, scenario=API)
-    factories.make_samples(run, factories.make_probes(cast), api_away=True)
+    factories.make_samples(run, factories.make_probes(cast), api_away=True, ahead_s=60)
     factories.make_pods(run)
     text = client_of("vera").get(f"/runs/{run.pk}/").content.decode()
-    assert 'class="pod pod-unknown"' in text
-    assert 'class="pod pod-steady_pod"' not in text
+    assert text.count('<li class="pod pod-steady_pod"') == 1
+    assert text.count('<li class="pod pod-unknown"') == 22
+    assert "seen by the node&#x27;s guard" in text
     assert "last seen running" in text
+    assert "which pods still run, as the guards see it" in text
 
 
 def test_the_proof_of_restoring_is_told_check_by_check(cast: Cast, client_of: As) -> None:
