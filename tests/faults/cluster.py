@@ -142,7 +142,9 @@ class QaCluster:
         return seen
 
     def runs(self) -> list[dict[str, Any]]:
-        return self.query("SELECT id, state, injecting_at FROM gamedays_injection ORDER BY id")
+        return self.query(
+            "SELECT id::text, state, injecting_at FROM gamedays_injection ORDER BY id"
+        )
 
     def await_state(self, run_id: str, *states: str, within_s: float) -> str:
         """Wait for one of the states. A run that ended in another way fails at once."""
