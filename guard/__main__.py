@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from guard.policy import Paths
 
 EXIT_CONFIG = 78
+STALL_S = 10.0
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -51,7 +52,14 @@ def _parser() -> argparse.ArgumentParser:
             )
         return command
 
-    add("run", "Serve this node: the parent, which keeps a worker running.")
+    run = add("run", "Serve this node: the parent, which keeps a worker running.")
+    run.add_argument(
+        "--stall",
+        type=float,
+        default=STALL_S,
+        metavar="SECONDS",
+        help="a worker that shows no life for so long is ended and started again",
+    )
     add("work", "One worker; started by the parent.").add_argument("--pipe", type=int)
     add("healthz", "Exit 0 when the worker's undo loop shows life.")
     for name, text in (
@@ -81,9 +89,8 @@ def _run(asked: argparse.Namespace) -> int:
     except PolicyError as error:
         return _fail(str(error), EXIT_CONFIG)
     options = ("kubernetes", "state", "run", "proc")
-    return Parent(
-        [word for name in options for word in (f"--{name}", str(getattr(asked, f"{name}_dir")))]
-    ).run()
+    words = [word for name in options for word in (f"--{name}", str(getattr(asked, f"{name}_dir")))]
+    return Parent(words, asked.stall).run()
 
 
 def _work(asked: argparse.Namespace) -> int:

@@ -16,7 +16,6 @@ from pathlib import Path
 
 from guard.log import log
 
-STALL_S = 10.0
 QUICK_DEATH_S = 1.0
 BACKOFF_FIRST_S = 0.05
 BACKOFF_MAX_S = 1.0
@@ -28,7 +27,7 @@ EXIT_CONFIG = 78
 class Parent:
     """Keeps one worker running until it is told to stop."""
 
-    def __init__(self, worker_arguments: list[str], stall_s: float = STALL_S) -> None:
+    def __init__(self, worker_arguments: list[str], stall_s: float) -> None:
         self._arguments = worker_arguments
         self._stall_s = stall_s
         self._stopping = False

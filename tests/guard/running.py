@@ -125,7 +125,8 @@ class TestClient(GuardClient):
 class GuardSite:
     """One node of files with a running guard."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, stall_s: float) -> None:
+        self.stall_s = stall_s
         self.paths = Paths(
             kubernetes=folder / "kubernetes",
             state=folder / "state",
@@ -185,8 +186,9 @@ class GuardSite:
         return [sys.executable, "-m", "guard", *words, *self.options()]
 
     def start(self) -> None:
+        words = ["run", "--stall", str(self.stall_s)]
         with self.log.open("ab") as log:
-            self.parent = subprocess.Popen(self.command("run"), cwd=ROOT, stderr=log)
+            self.parent = subprocess.Popen(self.command(*words), cwd=ROOT, stderr=log)
         await_true("the guard answers", self.answers)
 
     def end(self) -> None:
@@ -277,9 +279,9 @@ class GuardSite:
 
 
 @contextlib.contextmanager
-def guard_site(folder: Path) -> Iterator[GuardSite]:
+def guard_site(folder: Path, *, stall_s: float = 10.0) -> Iterator[GuardSite]:
     """A node with a kubelet and a guard that answers; all of it ends with the block."""
-    site = GuardSite(folder)
+    site = GuardSite(folder, stall_s=stall_s)
     site.kubelet.start()
     try:
         await_true("the components run", lambda: all(map(site.kubelet.pid, Component)))

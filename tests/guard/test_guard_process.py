@@ -56,6 +56,13 @@ def site(tmp_path: Path) -> Iterator[GuardSite]:
         yield made
 
 
+@pytest.fixture
+def impatient(tmp_path: Path) -> Iterator[GuardSite]:
+    """A guard whose parent waits for a sign of life for 3 s only."""
+    with guard_site(tmp_path, stall_s=3.0) as made:
+        yield made
+
+
 def run_to_end(command: list[str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
@@ -135,26 +142,26 @@ def test_row_21_the_lease_runs_on_while_it_is_being_killed(site: GuardSite) -> N
     await_true("everything is back", site.whole, 10)
 
 
-def test_row_22_a_stopped_worker_is_replaced_and_its_fault_undone(site: GuardSite) -> None:
-    site.inject(site.client(), lease_s=2.0)
-    worker = site.worker()
+def test_row_22_a_stopped_worker_is_replaced_and_its_fault_undone(impatient: GuardSite) -> None:
+    impatient.inject(impatient.client(), lease_s=2.0)
+    worker = impatient.worker()
     os.kill(worker, signal.SIGSTOP)
-    await_true("everything is back, and nobody continued it", site.whole, 40)
-    assert site.worker() != worker
+    await_true("everything is back, and nobody continued it", impatient.whole, 40)
+    assert impatient.worker() != worker
 
 
-def test_row_22_a_guard_stopped_whole_undoes_at_once_when_continued(site: GuardSite) -> None:
-    site.inject(site.client(), lease_s=2.0)
-    assert site.parent
-    worker = site.worker()
-    for pid in (site.parent.pid, worker):
+def test_row_22_a_guard_stopped_whole_undoes_at_once_when_continued(impatient: GuardSite) -> None:
+    impatient.inject(impatient.client(), lease_s=2.0)
+    assert impatient.parent
+    worker = impatient.worker()
+    for pid in (impatient.parent.pid, worker):
         os.kill(pid, signal.SIGSTOP)
-    time.sleep(14)  # longer than the parent's patience: its own stop must not count
-    assert "etcd.yaml" not in site.manifests(), "a stopped guard can do nothing"
-    for pid in (worker, site.parent.pid):
+    time.sleep(5)  # longer than the parent's patience: its own stop must not count
+    assert "etcd.yaml" not in impatient.manifests(), "a stopped guard can do nothing"
+    for pid in (worker, impatient.parent.pid):
         os.kill(pid, signal.SIGCONT)
-    await_true("everything is back", site.whole, 5)
-    assert site.worker() == worker, "the worker was not to blame"
+    await_true("everything is back", impatient.whole, 5)
+    assert impatient.worker() == worker, "the worker was not to blame"
 
 
 def test_row_23_after_a_boot_it_undoes_without_being_asked(site: GuardSite) -> None:
