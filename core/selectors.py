@@ -84,9 +84,10 @@ def cluster_named(user: User, slug: str) -> Cluster:
     return found
 
 
-def people_of(cluster: Cluster) -> QuerySet[User]:
-    """Active people of the cluster's team, by name."""
-    return User.objects.filter(memberships__team=cluster.team_id, is_active=True).order_by(
+def runners_of(cluster: Cluster) -> QuerySet[User]:
+    """Active leads and engineers of the cluster's team, by name: who may run a fault there."""
+    runners = Membership.objects.filter(team=cluster.team_id, role__in=(Role.LEAD, Role.ENGINEER))
+    return User.objects.filter(pk__in=runners.values("user"), is_active=True).order_by(
         "first_name", "last_name", "username"
     )
 

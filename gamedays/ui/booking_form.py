@@ -47,7 +47,7 @@ class BookingForm(forms.Form):
         self._field("cluster").queryset = clusters
         self.chosen = self._chosen_cluster(list(clusters))
         if self.chosen is not None:
-            self._field("facilitator").queryset = core_selectors.people_of(self.chosen)
+            self._field("facilitator").queryset = core_selectors.runners_of(self.chosen)
 
     def _field(self, name: str) -> forms.ModelChoiceField:  # type: ignore[type-arg]
         field = self.fields[name]

@@ -190,7 +190,7 @@ def _story_form(found: Finding, data: Any) -> StoryForm:
     form = StoryForm(data, initial=initial)
     owner = form.fields["owner"]
     if isinstance(owner, forms.ModelChoiceField):
-        owner.queryset = core_selectors.people_of(found.cluster)
+        owner.queryset = core_selectors.runners_of(found.cluster)
     return form
 
 

@@ -181,3 +181,11 @@ def test_who_cannot_book_is_told_why(cast: Cast, client_of: As) -> None:
     factories.make_setup()
     waiting = client_of("otto").get("/gamedays/book/").content.decode()
     assert "demo is at 62 %" in waiting
+
+
+def test_only_who_could_run_it_can_be_chosen_to_facilitate(cast: Cast, client_of: As) -> None:
+    text = client_of("lea").get("/gamedays/book/").content.decode()
+    choices = text.split('id="id_facilitator"')[1].split("</select>")[0]
+    assert f'value="{cast.erik.pk}"' in choices
+    assert f'value="{cast.vera.pk}"' not in choices
+    assert f'value="{cast.otto.pk}"' not in choices
