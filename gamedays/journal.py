@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 BLOCK_S = 10
+_SEEN_AGAIN = dt.timedelta(seconds=8)
 _HAS_PROCESSES = ("Running", "Terminating")
 _MARKS = ("armed", "injecting", "bitten", "undo_asked", "undone", "restored")
 
@@ -146,6 +147,8 @@ class Journal:
     def write_census(self, run: Run, census: PodCensus) -> None:
         before = run.state in (InjectionState.PLANNED, InjectionState.PREFLIGHT)
         with transaction.atomic():
+            if not _prove_fence(run.id, run.fence):
+                return
             known = {record.uid: record for record in PodRecord.objects.filter(injection=run.id)}
             changed = merge_census(run.id, known, census, before=before)
             if changed:
@@ -228,7 +231,7 @@ def merge_census(
                 first_seen_at=census.at,
                 existed_before=before,
             )
-        elif not before and not _differs(record, sighting):
+        elif not before and not _differs(record, sighting, census):
             continue
         _apply(record, sighting, census, before=before)
         known[sighting.uid] = record
@@ -264,9 +267,11 @@ def _gone(record: PodRecord, census: PodCensus) -> None:
     record.source = census.source
 
 
-def _differs(record: PodRecord, sighting: PodSighting) -> bool:
+def _differs(record: PodRecord, sighting: PodSighting, census: PodCensus) -> bool:
     return (
         record.gone_at is not None
+        # Also what has not changed is written now and then: judging asks when it was last seen.
+        or census.at - record.last_seen_at >= _SEEN_AGAIN
         or record.source != PodSource.API
         or (record.phase, record.ready, record.restarts, record.reason)
         != (sighting.phase, sighting.ready, sighting.restarts, sighting.reason)
@@ -303,8 +308,9 @@ def _entry(
 
 def _end(injection_id: uuid.UUID) -> None:
     """Release the slot; the gameday is done when its whole agenda is."""
-    release_slot(holder=injection_id)
+    # The gameday first, as whoever starts its next fault does: the other way round deadlocks.
     gameday = Gameday.objects.select_for_update().get(agenda__injections=injection_id)
+    release_slot(holder=injection_id)
     # A refused item was never run: it waits for another try, or for a person to end the gameday.
     ran = FINAL - {InjectionState.REFUSED}
     waiting = gameday.agenda.exclude(injections__state__in=sorted(ran))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 import zoneinfo
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -63,6 +65,8 @@ def register_cluster(
     if stage == Stage.QA:
         refuse_production_name(name)
     credentials = kube.parse_kubeconfig(kubeconfig)
+    if stage == Stage.QA:
+        refuse_production_name(urlsplit(credentials.server).hostname or "")
     facts = look_at_cluster(credentials)
     if stage == Stage.QA:
         for node in facts["nodes"]:
@@ -125,7 +129,7 @@ def look_at_cluster(credentials: Credentials) -> dict[str, Any]:
 
 def refuse_production_name(name: str) -> None:
     """Refuse names with a word that people use for production: default-deny, not cleverness."""
-    for word in slugify(name).split("-"):
+    for word in re.split(r"[^a-z0-9]+", name.lower()):
         if word.rstrip("0123456789") in {*_PRODUCTION_WORDS, "production"}:
             raise ClusterRefused(
                 f"{name!r} looks like production ({word!r}). Faults are for QA clusters only; "

@@ -24,6 +24,7 @@ from guard.protocol import (
     OrderReport,
     Phase,
     ProcessInfo,
+    UndoReason,
 )
 
 if TYPE_CHECKING:
@@ -130,4 +131,5 @@ __all__ = [
     "Phase",
     "ProcessInfo",
     "Reply",
+    "UndoReason",
 ]

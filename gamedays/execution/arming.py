@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from core.errors import DomainError
-from gamedays.drivers.fleet import NodeStatus, OrderReport, Phase, Reply
+from gamedays.drivers.fleet import NodeStatus, OrderReport, Phase, Reply, UndoReason
 from gamedays.scenarios.base import NodeFault
 
 if TYPE_CHECKING:
@@ -94,6 +95,15 @@ def undone_by_itself(run: Run, world: World) -> str:
         status = world.watch.node_status(node)
         report = status.order if status else None
         if report and report.order_id == run.order_id and report.phase not in _BEFORE_BITE:
+            return _itself(node, report)
+    return ""
+
+
+def undone_by_itself_says(replies: Mapping[str, Reply[OrderReport]]) -> str:
+    """The same from the answers to an undo: a guard that nobody could reach tells it only then."""
+    for node, reply in sorted(replies.items()):
+        report = reply.value
+        if report and report.undo_reason not in (None, UndoReason.REQUESTED):
             return _itself(node, report)
     return ""
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from gamedays.choices import BEFORE_ARMING, FINAL, EntryKind, InjectionState
+from gamedays.choices import BEFORE_ARMING, FINAL, EntryKind, InjectionState, PodSource
 from gamedays.drivers.fleet import Phase
 from gamedays.execution import arming, preflight, restoration
 from gamedays.execution.world import RowsLostError, Run, Sample, World
@@ -31,6 +31,8 @@ ROW_RENEW_S = 2.0
 GUARD_RENEW_S = 5.0
 STEADY_S = 5.0
 """How much steady state must have been seen before a fault."""
+PODS_S = 30.0
+"""Within this time all pods must have been listed once: whoever is lost has to be known before."""
 BITE_S = 20.0
 """How long after inject the target must be seen dead."""
 UNDO_AGAIN_S = 1.0
@@ -59,8 +61,11 @@ class Conductor:
         self._undo_sent_at = float("-inf")
         self._looked_at = float("-inf")
         self._entered_at = world.clock.monotonic()
+        self._entered_here = False
+        """Whether this conductor saw the state begin, so that its own clock can measure it."""
         self._may_inject = False
         self._injected_here = False
+        self._pods_counted = False
         self._steady_tally: dict[int, tuple[int, int]] = {}
         self._preflight_done = False
         self._watching_since: float | None = None
@@ -110,6 +115,7 @@ class Conductor:
     def _remember(self, run: Run) -> None:
         if self._run is None or self._run.state != run.state:
             self._entered_at = self._world.clock.monotonic()
+            self._entered_here = self._run is not None
             self._retry_s = 1.0
         self._run = run
 
@@ -135,6 +141,7 @@ class Conductor:
         census = self._world.watch.drain_census()
         if census is not None:
             self._world.rows.write_census(run, census)
+            self._pods_counted |= census.source is PodSource.API
 
     def _tally(self, run: Run, samples: list[Sample]) -> None:
         if run.state is not _S.PREFLIGHT:
@@ -181,10 +188,10 @@ class Conductor:
         return 0.0
 
     def _preflight(self, run: Run) -> float | None:
-        if self._undo_only:
-            return self._refuse(run, "The conductor died before anything was armed.")
         if run.abort_requested_at:
             return self._refuse(run, f"Aborted by {run.abort_requested_by} before arming.")
+        if self._undo_only:
+            return self._refuse(run, "The conductor died before anything was armed.")
         if not self._preflight_done:
             problems = preflight.look(run, self._world)
             if problems:
@@ -193,7 +200,13 @@ class Conductor:
             self._watching_since = self._world.clock.monotonic()
         now = self._world.clock
         waited = now.monotonic() - (self._watching_since or 0.0)
-        if waited < STEADY_S or now.now() < run.due_at:
+        if not self._pods_counted and waited > PODS_S:
+            return self._refuse(
+                run,
+                f"The pods could not be listed within {PODS_S:.0f} s, so nobody could tell "
+                "afterwards which of them were lost.",
+            )
+        if waited < STEADY_S or not self._pods_counted or now.now() < run.due_at:
             return TICK_S
         problems = preflight.steady(self._steady_tally, self._world)
         if problems:
@@ -290,10 +303,15 @@ class Conductor:
             return TICK_S
         replies = self._send_undo(run)
         if self._all_undone(replies):
+            changes: dict[str, Any] = {"undone_at": self._world.clock.now()}
+            itself = arming.undone_by_itself_says(replies)
+            if itself and not run.doubt:
+                # Nobody saw when the fault ended: the window that is judged may be without one.
+                changes["doubt"] = itself
             self._move(
                 run,
                 _S.VERIFYING,
-                undone_at=self._world.clock.now(),
+                **changes,
                 text="Every guard says that it is undone. Proving it on the cluster.",
             )
             return 0.0
@@ -358,7 +376,9 @@ class Conductor:
 
     def _observing(self, run: Run) -> float | None:
         observe_s = get_scenario(run.scenario_key).observe_s(run.parameters)
-        if self._since(run, "restored") < observe_s:
+        # A stepped wall clock must not end the watching early; only a takeover has no other one.
+        seen_s = self._in_state_s() if self._entered_here else self._since(run, "restored")
+        if seen_s < observe_s:
             return TICK_S
         self._world.watch.stop()
         self._record(run)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from gamedays.choices import Verdict
+from gamedays.choices import EntryKind, PodSource, Verdict
 from gamedays.execution.world import Judged
 from gamedays.models import Injection, PodRecord, Probe, SampleBlock
 from gamedays.scenarios.registry import get_scenario
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 COVERAGE = 0.7
 """Of the seconds of a window that must have a known sample, or the answer is unknown. A sample
 is due every second; slow answers and a busy machine cost some of them."""
+PODS_SEEN_S = 30
+"""How fresh the last look at a pod must be at the end, or nobody knows what became of it."""
 _HELD, _BROKE, _UNKNOWN = "held", "broke", "unknown"
 
 
@@ -63,15 +65,19 @@ def judge_run(injection: Injection, *, ended_at: dt.datetime) -> Judged:
     scenario = get_scenario(injection.scenario_key)
     marks = marks_of(injection, ended_at=ended_at)
     probes = list(Probe.objects.filter(cluster=injection.cluster_id, enabled=True))
-    lines = [
-        _judge_probe(injection, expectation, probe, marks)
-        for expectation in scenario.expectations(injection.parameters)
-        for probe in probes
-        if probe.kind == expectation.probe_kind
-        and not (expectation.whole_cluster_only and probe.target)
-    ]
+    lines = []
+    for expectation in scenario.expectations(injection.parameters):
+        fitting = [
+            probe
+            for probe in probes
+            if probe.kind == expectation.probe_kind
+            and not (expectation.whole_cluster_only and probe.target)
+        ]
+        lines += [_judge_probe(injection, expectation, probe, marks) for probe in fitting]
+        if not fitting:
+            lines.append(_without_probe(expectation))
     if scenario.judges_pods:
-        lines.append(_judge_pods(injection))
+        lines.append(judge_pods(injection, ended_at=ended_at))
     verdict, reason = _verdict(injection, lines, probes)
     return Judged(verdict=verdict, reason=reason, lines=lines)
 
@@ -199,6 +205,25 @@ def _judge_probe(
     }
 
 
+def _without_probe(expectation: Expectation) -> dict[str, Any]:
+    """What was believed and nobody looked at: unknown, or the run would be green by default."""
+    return {
+        "key": expectation.key,
+        "title": expectation.title,
+        "broken_title": expectation.broken_title,
+        "kind": "probe",
+        "probe": "",
+        "probe_title": "",
+        "target": "",
+        "bound": {"min_passed_share": expectation.min_passed_share},
+        "window": {},
+        "measured": {},
+        "result": _UNKNOWN,
+        "sentence": f"“{expectation.title}” was not looked at: the cluster has no probe of the "
+        f"kind “{expectation.probe_kind.label}”. Unknown.",
+    }
+
+
 def _sentence(title: str, measured: Measured | None, bound: float, result: str) -> str:
     if result == _UNKNOWN or measured is None:
         if measured is None:
@@ -214,9 +239,15 @@ def _sentence(title: str, measured: Measured | None, bound: float, result: str) 
     )
 
 
-def _judge_pods(injection: Injection) -> dict[str, Any]:
-    before = PodRecord.objects.filter(injection=injection, existed_before=True).count()
+def judge_pods(injection: Injection, *, ended_at: dt.datetime) -> dict[str, Any]:
+    """Whether every pod of before is there and ready at the end, as the API itself showed it."""
+    existed = PodRecord.objects.filter(injection=injection, existed_before=True)
+    before = existed.count()
     lost = lost_pods(injection)
+    since = max(injection.restored_at or ended_at, ended_at - dt.timedelta(seconds=PODS_SEEN_S))
+    unseen = (
+        existed.filter(gone_at=None).exclude(source=PodSource.API, last_seen_at__gte=since).count()
+    )
     if not before:
         result, sentence = _UNKNOWN, "The pods could not be listed before the fault: unknown."
     elif lost:
@@ -224,6 +255,9 @@ def _judge_pods(injection: Injection) -> dict[str, Any]:
         more = f" and {len(lost) - 5} more" if len(lost) > 5 else ""
         result = _BROKE
         sentence = f"{len(lost)} of {before} pods were lost or are not ready: {names}{more}."
+    elif unseen:
+        result = _UNKNOWN
+        sentence = f"{unseen} of {before} pods were not seen by the API again at the end: unknown."
     else:
         result, sentence = _HELD, f"All {before} pods are still the same ones, and ready."
     return {
@@ -261,6 +295,9 @@ def _verdict(
     unknown = [line["sentence"] for line in lines if line["result"] == _UNKNOWN]
     if unknown:
         return Verdict.INCONCLUSIVE, " ".join(unknown)
+    if injection.timeline.filter(kind=EntryKind.ALARM).exists():
+        reason = "The way back was stuck and raised an alarm: what recovered it is not known."
+        return Verdict.INCONCLUSIVE, reason
     judged = {line["probe"] for line in lines}
     if not any(probe.felt_by_users and probe.key in judged for probe in probes):
         return (

@@ -89,9 +89,17 @@ def _node_checks(run: Run, node: str, reply: Reply[NodeStatus] | None) -> list[C
     fault = run.recipe.get("faults", {}).get(node)
     before = run.fingerprint["nodes"][node]
     checks: list[Check] = []
-    for part in status.components:
-        was = before.get(part.component)
-        if was is None:
+    now = {part.component: part for part in status.components}
+    for component, was in before.items():
+        part = now.get(component)
+        if part is None:
+            checks.append(
+                Check(
+                    name=f"process:{node}:{component}",
+                    passed=None,
+                    sentence=f"The guard on {node} says nothing of {component}.",
+                )
+            )
             continue
         hit = bool(fault) and fault["component"] == part.component and _was_injected(run, status)
         checks += _component_checks(node, part, was, hit=hit)

@@ -12,6 +12,7 @@ import structlog
 from django.db.models import F
 
 from core import kube
+from gamedays.choices import BEFORE_ARMING, InjectionState
 from gamedays.drivers.cluster import ClusterDriver
 from gamedays.drivers.fleet import Fleet
 from gamedays.drivers.guard_client import GuardClient
@@ -66,7 +67,12 @@ def conduct(
     injection_id: uuid.UUID, fence: int, stopping: Stopping, *, undo_only: bool = False
 ) -> None:
     """Conduct one injection until it is final, taken over, or handed over. Blocks; own thread."""
-    world, fleet = make_world(injection_id)
+    try:
+        world, fleet = make_world(injection_id)
+    except Exception as error:
+        log.exception("no_world_to_conduct_in", injection=str(injection_id), fence=fence)
+        _refuse_without_world(injection_id, fence, type(error).__name__)
+        raise
     conductor = Conductor(injection_id, fence, world, undo_only=undo_only)
     log.info("conducting", injection=str(injection_id), fence=fence, undo_only=undo_only)
     try:
@@ -90,6 +96,29 @@ def conduct(
         world.watch.stop()
         fleet.close()
         log.info("conducted", injection=str(injection_id), fence=fence)
+
+
+def _refuse_without_world(injection_id: uuid.UUID, fence: int, why: str) -> None:
+    """A guard's certificate or a key that cannot be read: nothing can be done on that cluster.
+
+    Before arming the slot must not be kept for a fault that nobody can conduct. Later it must:
+    the row stays as it is, the guards undo by themselves, and every takeover looks again.
+    """
+    rows = Journal()
+    run = rows.read(injection_id, fence)
+    if run is None or run.state not in BEFORE_ARMING:
+        return
+    reason = (
+        f"What Belay stores of this cluster and its guards cannot be used ({why}; the worker's "
+        "log says more). Nothing was touched. Install the guards again, then start again."
+    )
+    rows.move(
+        run,
+        InjectionState.REFUSED,
+        text=f"Refused. {reason}",
+        reason=reason,
+        ended_at=SystemClock().now(),
+    )
 
 
 def make_world(injection_id: uuid.UUID) -> tuple[World, Fleet]:

@@ -15,6 +15,7 @@ from core.operations.clusters import look_at_cluster
 from core.operations.slots import release_slot
 from gamedays.choices import BEFORE_ARMING, EntryKind, GamedayState, InjectionState
 from gamedays.models import Gameday, Injection, Lease, TimelineEntry
+from gamedays.operations.guards import look_at_guards
 
 if TYPE_CHECKING:
     from core.models import User
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 def retire_cluster(*, actor: User, cluster: Cluster, reason: str) -> Cluster:
     """Take a cluster that exists no more out of use; its name is free again, its history stays.
 
-    A cluster that still answers under its own UID is not gone, and is refused while anything is
-    live on it.
+    A cluster that still answers under its own UID, or one of whose guards does, is not gone, and
+    is refused while anything is live on it: an API that is away may be our own fault's doing.
 
     Raises:
         NotAllowed: the actor is no platform owner.
@@ -32,12 +33,12 @@ def retire_cluster(*, actor: User, cluster: Cluster, reason: str) -> Cluster:
     """
     if not actor.is_superuser:
         raise NotAllowed("Only a platform owner may retire clusters.")
-    alive = _answers(cluster)
+    alive = _answers(cluster) or any(view.hello for view in look_at_guards(cluster=cluster))
     with transaction.atomic():
         cluster = Cluster.objects.select_for_update().get(pk=cluster.pk)
         if cluster.retired_at is not None:
             return cluster
-        live = list(Injection.objects.live().filter(cluster=cluster))
+        live = list(Injection.objects.live().filter(cluster=cluster).select_for_update())
         if live and alive:
             raise Conflict(
                 f"{cluster.name} still answers, and a fault is live on it. Abort it and wait "

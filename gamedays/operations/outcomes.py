@@ -13,7 +13,7 @@ from gamedays.choices import (
     Verdict,
     VerificationTask,
 )
-from gamedays.execution.judge import lost_pods, marks_of, measure_window, result_of
+from gamedays.execution.judge import judge_pods, marks_of, measure_window, result_of
 from gamedays.models import Finding, Fix, Injection, Probe, Verification
 from gamedays.scenarios.registry import get_scenario
 
@@ -72,11 +72,7 @@ def _draft_findings(injection: Injection, *, skip: Mapping[str, Any] | None) -> 
 def _evaluate(verification: Verification, injection: Injection) -> None:
     finding = verification.finding
     outcome, explanation, measured = _look_for_symptom(finding, injection)
-    fix = (
-        Fix.objects.filter(finding=finding, fixed_since__lte=injection.injecting_at).first()
-        if injection.injecting_at
-        else None
-    )
+    fix = _fix_before(finding, injection)
     verification.injection = injection
     verification.task = VerificationTask.EVALUATED
     verification.outcome = outcome
@@ -86,8 +82,9 @@ def _evaluate(verification: Verification, injection: Injection) -> None:
     verification.explanation = explanation
     if outcome == Outcome.DOES_NOT_RECUR and fix is None:
         verification.explanation += (
-            " But no fix was recorded before this run, so it proves nothing about one: record "
-            "the fix with the time since when it is in place, and re-verify."
+            " But no fix was recorded before this run that had not been disproved, so it proves "
+            "nothing about one: record the fix with the time since when it is in place, and "
+            "re-verify."
         )
     verification.save()
     if outcome == Outcome.DOES_NOT_RECUR and fix is not None:
@@ -101,6 +98,24 @@ def _evaluate(verification: Verification, injection: Injection) -> None:
         finding.save(update_fields=["status", "version", "updated_at"])
 
 
+def _fix_before(finding: Finding, injection: Injection) -> Fix | None:
+    """The newest fix that was in place when the fault began and that no run has disproved."""
+    if injection.injecting_at is None:
+        return None
+    fixes = Fix.objects.filter(finding=finding, fixed_since__lte=injection.injecting_at)
+    again = (
+        Verification.objects.filter(finding=finding, outcome=Outcome.RECURS)
+        .exclude(after_fix=None)
+        .order_by("-evaluated_at")
+        .first()
+    )
+    if again is not None:
+        # The symptom came back with those fixes in place. A later clean run is luck until
+        # somebody has done something more.
+        fixes = fixes.filter(recorded_at__gt=again.evaluated_at)
+    return fixes.first()
+
+
 def _look_for_symptom(
     finding: Finding, injection: Injection
 ) -> tuple[Outcome, str, dict[str, Any]]:
@@ -110,14 +125,8 @@ def _look_for_symptom(
         return Outcome.INCONCLUSIVE, injection.doubt, {}
     symptom = finding.symptom
     if symptom["kind"] == "pods":
-        lost = [f"{p.namespace}/{p.name}" for p in lost_pods(injection)]
-        if lost:
-            return (
-                Outcome.RECURS,
-                f"Lost or not ready again: {', '.join(lost[:8])}.",
-                {"lost": lost},
-            )
-        return Outcome.DOES_NOT_RECUR, "No pod was lost, and all are ready.", {"lost": []}
+        line = judge_pods(injection, ended_at=injection.ended_at or timezone.now())
+        return _BY_RESULT[line["result"]], line["sentence"], line["measured"]
     probe = Probe.objects.filter(cluster=injection.cluster_id, key=symptom["probe"]).first()
     if probe is None:
         return Outcome.INVALID, f"The probe {symptom['probe']!r} is not there any more.", {}
