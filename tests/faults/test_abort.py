@@ -12,7 +12,7 @@ from tests.faults.cluster import QaCluster, at, kill_now, signal_all
 from tests.faults.nodes import API
 from tests.stack.running import wait_until
 
-pytestmark = [pytest.mark.range, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.range, pytest.mark.timeout(300, func_only=True)]
 CONDUCTOR_S = 2
 """Click to undo on the guards, from a living conductor."""
 WATCHDOG_S = 5

@@ -24,7 +24,7 @@ from tests.faults.cluster import (
 from tests.faults.nodes import API
 from tests.stack.running import wait_until
 
-pytestmark = [pytest.mark.range, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.range, pytest.mark.timeout(300, func_only=True)]
 ROW_LEASE_S = 15
 TAKEOVER_S = ROW_LEASE_S + 5
 TRIES = 3

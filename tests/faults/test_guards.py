@@ -11,7 +11,7 @@ from tests.faults.cluster import BUDGET_S, DEADLINE_MARGIN_S, QaCluster, at, kil
 from tests.faults.nodes import API, GUARD_PARENT, GUARD_WORKER, NodeLook
 from tests.stack.running import wait_until
 
-pytestmark = [pytest.mark.range, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.range, pytest.mark.timeout(400, func_only=True)]
 KILLS = 10
 AT_ONCE_S = 3
 KUBELET_S = 45

@@ -14,7 +14,7 @@ from tests.faults.cluster import QaCluster
 from tests.faults.nodes import GUARD_PARENT, GUARD_WORKER
 from tests.stack.running import wait_until
 
-pytestmark = [pytest.mark.range, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.range, pytest.mark.timeout(240, func_only=True)]
 MARKER = ("configmap", "belay-qa-marker", "-n", "belay-marker")
 
 

@@ -16,7 +16,7 @@ from tests.faults.cluster import HOLD_S, QaCluster, at, kill_now, signal_all
 from tests.faults.nodes import API
 from tests.stack.running import RunningStack, clean_environment, wait_until
 
-pytestmark = [pytest.mark.range, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.range, pytest.mark.timeout(400, func_only=True)]
 GUARD_LEASE_S = 45
 WATCHDOG_ABORT_S = 5
 
