@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from config.stack.binaries import copy_binaries
+from config.stack.processes import start_ticks
 from tests.settings import POSTGRES, TEST_DIR
 
 pytest_plugins = ["tests.practice.plugin", "tests.stack.browser", "tests.stack.fixtures"]
@@ -24,6 +25,7 @@ RANGE_UP_S = 40 * 60
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[None]:
     """An embedded PostgreSQL for this session, started when the first test needs one."""
+    _remove_dead_sessions()
     TEST_DIR.mkdir(mode=0o711)
     log = TEST_DIR / "postgres.log"
     try:
@@ -38,6 +40,14 @@ def postgres() -> Iterator[None]:
             server.wait(timeout=30)
     finally:
         shutil.rmtree(TEST_DIR)
+
+
+def _remove_dead_sessions() -> None:
+    """Files of sessions that were killed; their servers ended with them."""
+    for directory in TEST_DIR.parent.glob("belay-test-*"):
+        pid = directory.name.rpartition("-")[2]
+        if pid.isdigit() and start_ticks(int(pid)) is None:
+            shutil.rmtree(directory, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -139,11 +139,14 @@ class Postgres:
         )
 
     def start(self, log: Path) -> subprocess.Popen[bytes]:
-        """Start the server as our child (the tests do; the demo leaves it to its supervisor)."""
+        """Start the server as our child (the tests do; the demo leaves it to its supervisor).
+
+        It ends with us, also when we are killed: the kernel then sends it SIGINT.
+        """
         account = self.account
         with log.open("ab") as output:
             return subprocess.Popen(
-                self.command(),
+                ["setpriv", "--pdeathsig", "INT", *self.command()],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
