@@ -1,8 +1,8 @@
 # The guard's image: the program on each node of a QA cluster. Standard library only, so nothing
-# is installed with pip. `nft` ends packet faults, `openssl` makes the node's key at install.
+# is installed with pip; `openssl` makes the node's key at install.
 FROM debian:bookworm-slim
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends nftables openssl python3-minimal \
+    && apt-get install --yes --no-install-recommends openssl python3-minimal \
        libpython3-stdlib \
     && rm -rf /var/lib/apt/lists/*
 COPY guard /opt/belay/guard
