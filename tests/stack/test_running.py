@@ -62,7 +62,7 @@ def test_pages_want_a_login_and_healthz_does_not(bare_stack: RunningStack) -> No
 
 
 def test_static_files_are_served_without_debug(bare_stack: RunningStack) -> None:
-    status, _body = bare_stack.get("/static/icons/sprite.svg")
+    status, _body = bare_stack.get("/static/css/belay.css")
     assert status == 200
 
 
