@@ -27,6 +27,7 @@ class Person:
         """Status and text of a page."""
         try:
             with self._opener.open(f"{self._base_url}{path}", timeout=15) as answer:
+                assert "/login/" in path or "/login/" not in answer.url, "signed out"
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
@@ -41,6 +42,7 @@ class Person:
         )
         try:
             with self._opener.open(request, timeout=15) as answer:
+                assert "/login/" in path or "/login/" not in answer.url, "signed out"
                 return int(answer.status)
         except urllib.error.HTTPError as error:
             return error.code
