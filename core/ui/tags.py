@@ -6,7 +6,6 @@ import datetime as dt
 from typing import Any
 
 from django import template
-from django.templatetags.static import static
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -23,9 +22,8 @@ def icon(name: str, extra: str = "") -> SafeString:
     """One icon of the sprite. It is decoration: the word stands beside it."""
     return format_html(
         '<svg class="icon {}" width="20" height="20" aria-hidden="true" focusable="false">'
-        '<use href="{}#{}"></use></svg>',
+        '<use href="#i-{}"></use></svg>',
         extra,
-        static("icons/sprite.svg"),
         name,
     )
 

@@ -45,10 +45,12 @@ def ledger(run: Injection, *, api_away: bool = False) -> Ledger:
     """The fate of every pod that was seen. While the API is away only the nodes' guards can
     look: a pod that none of them has seen since then is unknown, whatever was true before."""
     records = list(PodRecord.objects.filter(injection=run))
+    # Where the pods before the fault could not be listed, nobody can say which are new.
+    listed_before = any(record.existed_before for record in records)
     by_node: dict[str, list[Square]] = {}
     counts: dict[str, int] = {}
     for record in records:
-        square = _square(record, api_away=api_away)
+        square = _square(record, api_away=api_away, listed_before=listed_before)
         by_node.setdefault(record.node or _NO_NODE, []).append(square)
         counts[square.state] = counts.get(square.state, 0) + 1
     return Ledger(
@@ -59,9 +61,11 @@ def ledger(run: Injection, *, api_away: bool = False) -> Ledger:
     )
 
 
-def _square(record: PodRecord, *, api_away: bool) -> Square:
+def _square(record: PodRecord, *, api_away: bool, listed_before: bool) -> Square:
     name = f"{record.namespace}/{record.name}" if record.name else f"pod {record.uid[:8]}"
     state = _state(record, api_away=api_away)
+    if state == "born" and not listed_before:
+        state = "steady_pod"
     restarts = (record.restarts or 0) - (record.restarts_before or 0)
     notes = [f"last seen {record.phase.lower()}" if api_away else record.phase]
     if state == "restarted":
