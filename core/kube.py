@@ -171,7 +171,7 @@ def fresh_request(
 ) -> Answer:
     """One request on a connection of its own; `ClusterUnreachable` when no answer came in time.
 
-    `timeout_s` bounds connecting, the handshake and every read; the whole call is bounded too.
+    `timeout_s` bounds connecting, the handshake and each read.
     """
     address = urlsplit(server or credentials.server)
     started = time.monotonic()

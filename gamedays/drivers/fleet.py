@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _CALL_S = 2.0
 _INJECT_S = 6.0
+_RENEW_S = 0.0
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,11 @@ class Fleet:
         )
 
     def renew(self, order_id: str, nodes: Iterable[str]) -> dict[str, Reply[OrderReport]]:
-        return self._all(nodes, lambda node: self._clients[node].renew(order_id))
+        # Half a second of patience: a silent guard must not keep an abort from the others. Its
+        # renewal is still under way, and the lease is nine renewals long.
+        return self._all(
+            nodes, lambda node: self._clients[node].renew(order_id), patience_s=_RENEW_S
+        )
 
     def undo(self, order_id: str, nodes: Iterable[str]) -> dict[str, Reply[OrderReport]]:
         return self._all(nodes, lambda node: self._clients[node].undo(order_id))

@@ -160,7 +160,7 @@ class GuardClient:
             raise GuardUnreachable(
                 f"the guard on {self._node} gave no answer to {verb} within {limit_s:g} s"
             ) from error
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, IndexError) as error:
             raise GuardUnreachable(
                 f"the guard on {self._node} cannot be reached: {_why(error)}"
             ) from error

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 COVERAGE = 0.7
 """Of the seconds of a window that must have a known sample, or the answer is unknown. A sample
 is due every second; slow answers and a busy machine cost some of them."""
+WINDOW_MIN_S = 5
+"""A shorter window says too little to call anything held or broken."""
 PODS_SEEN_S = 30
 """How fresh the last look at a pod must be at the end, or nobody knows what became of it."""
 _HELD, _BROKE, _UNKNOWN = "held", "broke", "unknown"
@@ -37,7 +39,8 @@ class Measured:
 
     @property
     def known(self) -> bool:
-        return self.attempts > 0 and self.covered_s >= COVERAGE * max(1, math.floor(self.seconds))
+        needed = max(WINDOW_MIN_S, COVERAGE * math.floor(self.seconds))
+        return self.attempts > 0 and self.covered_s >= needed
 
     def as_data(self) -> dict[str, Any]:
         return {

@@ -8,6 +8,7 @@ import structlog
 from django.db import transaction
 from django.utils import timezone
 
+from core import policies
 from core.errors import DomainError
 from gamedays.choices import GamedayState, InjectionState
 from gamedays.models import Gameday, Injection
@@ -82,6 +83,13 @@ def _continue(key: int, now: dt.datetime) -> None:
 
 
 def _begin(gameday: Gameday, due_at: dt.datetime) -> None:
+    if not policies.may_run(gameday.facilitator, gameday.cluster):
+        # Whoever lost the right since the booking starts nothing by having booked it once.
+        log.warning("facilitator_may_not_run", gameday=gameday.pk)
+        gameday.state = GamedayState.MISSED
+        gameday.ended_at = timezone.now()
+        gameday.save(update_fields=["state", "ended_at"])
+        return
     try:
         with transaction.atomic():
             begin_next(gameday=gameday, actor=gameday.facilitator, due_at=due_at)
