@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ from playwright.sync_api import Page, expect
 from config.stack.layout import CHECKOUT
 from practice.facts import RangeFacts
 from tests.browser.people import await_state, await_verdict, book, log_in, run_id, start
-from tests.stack.browser import Screenshot
+from tests.stack.browser import SCREENS, Screenshot
 from tests.stack.running import RunningStack, wait_until
 
 pytestmark = [pytest.mark.range, pytest.mark.browser, pytest.mark.timeout(1800)]
@@ -60,6 +61,10 @@ def test_find_fix_and_prove(
     start(page)
     await_state(page, "active", within_s=60)
     expect(page.get_by_test_id("strip-line").first).to_have_attribute("data-state", "active")
+    # The page shows by itself that some reads fail, while the fault is live.
+    during = page.locator("[data-testid=probe][data-probe='api-read'] [data-label=During]")
+    expect(during).to_have_text(re.compile(r"^\s*[3-8]\d(\.\d)? %\s*$"), timeout=HOLD_S * 1000)
+    page.screenshot(path=SCREENS / "live-run.png")
     screenshot(page, "03-fault-live")
     await_state(page, "observing", within_s=HOLD_S + RECOVERY_S)
     await_verdict(page, "broke", within_s=60)

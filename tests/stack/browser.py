@@ -25,6 +25,13 @@ ARGUMENTS = [
     "--disable-sync",
 ]
 DEADLINE_MS = 15_000
+_REQUEST_FAILED = (
+    "Failed to load resource",
+    "htmx:sendError",
+    "htmx:timeout",
+    "htmx:responseError",
+    "htmx:afterRequest",
+)
 
 Screenshot = Callable[[Page, str], None]
 
@@ -53,7 +60,7 @@ def new_page(chromium: Browser) -> Iterator[Callable[[], Page]]:
 
     def note(message: ConsoleMessage) -> None:
         # A failed request is no script error: tests stop servers on purpose.
-        if message.type == "error" and not message.text.startswith("Failed to load resource"):
+        if message.type == "error" and not message.text.startswith(_REQUEST_FAILED):
             complaints.append(message.text)
 
     def make() -> Page:
