@@ -110,6 +110,9 @@ REST_FRAMEWORK = {
 # with a clear error before the client gives its connection up.
 _SERVER_OPTIONS = "-c idle_in_transaction_session_timeout=60s"
 if ENV.db_deadline_s:
+    # A conductor that is stopped between its UPDATE and its COMMIT holds the locks of the lease
+    # and of the injection: after two seconds the server takes them, and whoever undoes goes on.
+    _SERVER_OPTIONS = "-c idle_in_transaction_session_timeout=2s"
     _SERVER_OPTIONS += f" -c statement_timeout={int(ENV.db_deadline_s * 800)}"
 DATABASES: dict[str, dict[str, Any]] = {"default": ENV.database}
 if "postgresql" in ENV.database["ENGINE"]:

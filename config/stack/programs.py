@@ -216,7 +216,7 @@ def _manage(*arguments: str) -> list[str]:
 
 def _worker(name: str, *, queues: str, threads: int) -> list[str]:
     return [
-        *_python("-m", "celery", "-A", "config", "worker"),
+        *_python("-m", "celery", "-A", "config", "worker", "--loglevel=INFO"),
         f"--hostname={name}@%h",
         f"--queues={queues}",
         "--pool=threads",
