@@ -19,6 +19,7 @@ from gamedays.drivers.guard_client import GuardClient
 from gamedays.execution.clock import SystemClock
 from gamedays.execution.conductor import Conductor
 from gamedays.execution.sampling import Watcher
+from gamedays.execution.way_back import WayBack
 from gamedays.execution.world import World
 from gamedays.journal import Journal
 from gamedays.models import ClusterAuthority, Guard, Injection, Lease, Probe
@@ -73,7 +74,8 @@ def conduct(
         log.exception("no_world_to_conduct_in", injection=str(injection_id), fence=fence)
         _refuse_without_world(injection_id, fence, type(error).__name__)
         raise
-    conductor = Conductor(injection_id, fence, world, undo_only=undo_only)
+    conduct_with = WayBack if undo_only else Conductor
+    conductor = conduct_with(injection_id, fence, world)
     log.info("conducting", injection=str(injection_id), fence=fence, undo_only=undo_only)
     try:
         while True:

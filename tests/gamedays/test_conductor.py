@@ -16,6 +16,7 @@ from core.operations.slots import take_slot
 from gamedays.choices import ALLOWED, FINAL, InjectionState, Outcome, Verdict
 from gamedays.execution import shell
 from gamedays.execution.conductor import Conductor
+from gamedays.execution.way_back import WayBack
 from gamedays.models import Finding, Injection, Lease, Probe, SampleBlock
 from gamedays.operations.findings import record_fix, request_verification
 from gamedays.operations.runs import abort_injection, start_gameday
@@ -57,7 +58,7 @@ class Story:
         fake.clock.at = max(fake.clock.at, injection.due_at)
         fence = shell.claim_first(injection.pk)
         assert fence is not None
-        self.conductor = Conductor(injection.pk, fence, fake.world())
+        self.conductor: WayBack = Conductor(injection.pk, fence, fake.world())
 
     def go(self, until: Callable[[Injection], bool], *, steps: int = 2000) -> Injection:
         for _ in range(steps):
@@ -81,7 +82,7 @@ class Story:
         lease = Lease.objects.get(injection=self.injection)
         fence = shell.take_over(self.injection.pk, fence=lease.fence, renewals=lease.renewals)
         assert fence is not None
-        self.conductor = Conductor(self.injection.pk, fence, self.fake.world(), undo_only=True)
+        self.conductor = WayBack(self.injection.pk, fence, self.fake.world())
 
 
 def begin(cast: Cast, fake: FakeWorld, **parameters: object) -> Story:
