@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import contextlib
 import os
 import shutil
 import signal
@@ -269,7 +270,8 @@ class RunningStack:
         if self.process.poll() is None:
             # A paused program would make the stopping wait for its SIGKILL.
             for process in processes_of(self.stack.state_dir, marker=MARKER):
-                os.kill(process.pid, signal.SIGCONT)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process.pid, signal.SIGCONT)
             self.process.terminate()
         self.process.wait(timeout=STOP_S)
         kept = CHECKOUT / "build" / "stack-logs" / self.stack.state_dir.name
