@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from django.db import transaction
 from django.utils import timezone
 
+from core import policies
 from core.choices import Stage
 from core.crypto import decrypt, encrypt
 from core.errors import ClusterRefused, DomainError, NotAllowed
@@ -108,6 +109,16 @@ def pin_guard(*, actor: User, node: Node, certificate_pem: str, image: str) -> G
     """Store the certificate of a guard that configuration management installed."""
     _require_owner(actor, node.cluster)
     return _store(node, _authority(node.cluster), pin=certificate_pem, image=image)
+
+
+def ask_guards(*, actor: User, cluster: Cluster) -> list[GuardView]:
+    """Ask every guard of a cluster, for a person who may run faults on it.
+
+    Raises:
+        NotFound, NotAllowed; Conflict `cluster_retired`.
+    """
+    policies.require_run(actor, cluster)
+    return look_at_guards(cluster=cluster)
 
 
 def look_at_guards(*, cluster: Cluster) -> list[GuardView]:

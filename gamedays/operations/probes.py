@@ -18,6 +18,9 @@ USER_PATIENCE_S = 4.0
 CLIENT_PATIENCE_S = 3.0
 """An API server whose etcd is gone keeps a request for up to a minute; three seconds tell."""
 
+_OURS = ("api-read", "api-write", "api-readyz")
+_OURS_BY_NODE = ("api-readyz-", "etcd-")
+
 
 @dataclass(frozen=True)
 class UserProbe:
@@ -29,17 +32,40 @@ class UserProbe:
     host: str = ""
 
 
+def check_user_probes(users: Sequence[UserProbe]) -> None:
+    """Refuse what `create_standard_probes` would refuse, before a cluster is registered for it.
+
+    Raises:
+        Invalid: no address at all, or two of one name, of which only the first would be asked.
+    """
+    if not users:
+        raise Invalid("Name at least one address that a user would feel.", field="users")
+    keys = [user.key for user in users]
+    for user in users:
+        ours = user.key in _OURS or user.key.startswith(_OURS_BY_NODE)
+        if ours or keys.count(user.key) > 1:
+            whose = "one of Belay's own probes" if ours else "another one"
+            raise Invalid(
+                f"The probe {user.title!r} would have the key {user.key!r} of {whose}: give it "
+                "another title.",
+                field="users",
+            )
+
+
 def create_standard_probes(
     *, actor: User, cluster: Cluster, users: Sequence[UserProbe]
 ) -> list[Probe]:
     """Give a cluster its standard probes; those that are there already are left as they are.
 
     `users` are what people feel: without at least one, no run on the cluster can be *held*.
+
+    Raises:
+        NotAllowed: the actor is no platform owner.
+        Invalid: as `check_user_probes` says.
     """
     if not actor.is_superuser:
         raise NotAllowed("Only a platform owner may set up a cluster's probes.")
-    if not users:
-        raise Invalid("Name at least one address that a user would feel.", field="users")
+    check_user_probes(users)
     wanted: list[dict[str, Any]] = [
         {
             "key": user.key,

@@ -10,10 +10,11 @@ from django.utils.text import slugify
 
 from core.choices import Stage
 from core.errors import DomainError
-from core.models import Cluster, Team, User
+from core.management.asking import platform_owner, read_input
+from core.models import Cluster, Team
 from core.operations.clusters import register_cluster
 from gamedays.operations.clusters import retire_cluster
-from gamedays.operations.probes import UserProbe, create_standard_probes
+from gamedays.operations.probes import UserProbe, check_user_probes, create_standard_probes
 
 
 class Command(BaseCommand):
@@ -47,46 +48,35 @@ class Command(BaseCommand):
                 cluster = Cluster.objects.filter(name=options["name"]).first()
                 if cluster is None:
                     raise CommandError(f"There is no cluster {options['name']!r}.")
-                retire_cluster(
-                    actor=_owner(options["actor"]), cluster=cluster, reason=options["reason"]
-                )
+                actor = platform_owner(options["actor"])
+                retire_cluster(actor=actor, cluster=cluster, reason=options["reason"])
                 self.stdout.write(f"{options['name']} is retired; its history stays readable.")
         except DomainError as error:
             raise CommandError(f"{error.message} ({error.code})") from error
 
     def _register(self, options: dict[str, Any]) -> None:
-        actor = _owner(options["actor"])
+        actor = platform_owner(options["actor"])
         team = Team.objects.filter(name=options["team"]).first()
         if team is None:
             known = ", ".join(Team.objects.values_list("name", flat=True))
             raise CommandError(f"There is no team {options['team']!r}. Known are: {known}.")
+        users = [_probe(text) for text in options["probe"]]
+        # First of all: a cluster without its probes could be neither used nor registered again.
+        check_user_probes(users)
         cluster = register_cluster(
             actor=actor,
             name=options["name"],
             stage=Stage(options["stage"]),
             team=team,
-            kubeconfig=options["kubeconfig"].read_text(encoding="utf-8"),
+            kubeconfig=read_input(options["kubeconfig"]),
             time_zone=options["time_zone"],
         )
-        create_standard_probes(
-            actor=actor, cluster=cluster, users=[_probe(text) for text in options["probe"]]
-        )
+        create_standard_probes(actor=actor, cluster=cluster, users=users)
         self.stdout.write(
             f"{cluster.name} is registered (UID {cluster.uid}, {cluster.kubernetes_version}). "
-            f"Next: manage.py guard install {cluster.name} --kubeconfig OWNER_KUBECONFIG"
+            f"Next: manage.py guard install {cluster.name} --kubeconfig OWNER_KUBECONFIG "
+            "--image IMAGE"
         )
-
-
-def _owner(username: str | None) -> User:
-    owners = User.objects.filter(is_superuser=True, is_active=True).order_by("pk")
-    if username:
-        owners = owners.filter(username=username)
-    owner = owners.first()
-    if owner is None:
-        raise CommandError(
-            "There is no such platform owner. `manage.py createsuperuser` makes one."
-        )
-    return owner
 
 
 def _probe(text: str) -> UserProbe:

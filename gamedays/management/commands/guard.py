@@ -12,6 +12,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from core.errors import DomainError
+from core.management.asking import platform_owner, read_input
 from core.models import Cluster, Node, User
 from gamedays.models import Guard
 from gamedays.operations import guards
@@ -47,7 +48,7 @@ class Command(BaseCommand):
         pin.add_argument("--image", required=True)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        actor = _owner(options["actor"])
+        actor = platform_owner(options["actor"])
         try:
             getattr(self, f"_{options['verb']}")(actor, options)
         except DomainError as error:
@@ -58,7 +59,7 @@ class Command(BaseCommand):
         installed = guards.install_guards(
             actor=actor,
             cluster=cluster,
-            owner_kubeconfig=options["kubeconfig"].read_text(encoding="utf-8"),
+            owner_kubeconfig=read_input(options["kubeconfig"]),
             image=_image(cluster, options["image"]),
         )
         for guard in installed:
@@ -69,13 +70,13 @@ class Command(BaseCommand):
         guards.uninstall_guards(
             actor=actor,
             cluster=cluster,
-            owner_kubeconfig=options["kubeconfig"].read_text(encoding="utf-8"),
+            owner_kubeconfig=read_input(options["kubeconfig"]),
             image=_image(cluster, options["image"]),
         )
         self.stdout.write(f"{cluster.name} has no guards any more.")
 
     def _status(self, actor: User, options: dict[str, Any]) -> None:
-        views = guards.look_at_guards(cluster=_cluster(options["cluster"]))
+        views = guards.ask_guards(actor=actor, cluster=_cluster(options["cluster"]))
         if not views:
             self.stdout.write("No guard is installed.")
         for view in views:
@@ -117,20 +118,10 @@ class Command(BaseCommand):
         guard = guards.pin_guard(
             actor=actor,
             node=_node(options["node"]),
-            certificate_pem=options["certificate"].read_text(encoding="ascii"),
+            certificate_pem=read_input(options["certificate"]),
             image=options["image"],
         )
         self.stdout.write(f"{guard} is pinned.")
-
-
-def _owner(username: str | None) -> User:
-    owners = User.objects.filter(is_superuser=True, is_active=True).order_by("pk")
-    if username:
-        owners = owners.filter(username=username)
-    owner = owners.first()
-    if owner is None:
-        raise CommandError("There is no such platform owner: `manage.py createsuperuser`.")
-    return owner
 
 
 def _cluster(name: str) -> Cluster:

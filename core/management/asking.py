@@ -1,0 +1,31 @@
+"""What the commands of a platform owner ask of their arguments, with refusals in one sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from django.core.management.base import CommandError
+
+from core.models import User
+
+
+def platform_owner(username: str | None) -> User:
+    """The active platform owner of that name; without a name, the one who was made first."""
+    owners = User.objects.filter(is_superuser=True, is_active=True).order_by("pk")
+    if username:
+        owners = owners.filter(username=username)
+    owner = owners.first()
+    if owner is None:
+        who = f"{username!r} is no active platform owner" if username else "There is none yet"
+        raise CommandError(f"{who}: `manage.py createsuperuser` makes one.")
+    return owner
+
+
+def read_input(path: Path) -> str:
+    """A text file that was named on the command line."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise CommandError(f"{path} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise CommandError(f"{path} is no text file.") from error
