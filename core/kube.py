@@ -124,7 +124,9 @@ def parse_kubeconfig(text: str) -> Credentials:
 def credentials_of(cluster: Cluster) -> Credentials:
     """The stored credentials of a registered cluster."""
     return Credentials(
-        server=cluster.server, ca_pem=cluster.ca_pem, token=decrypt(cluster.token_encrypted)
+        server=cluster.server,
+        ca_pem=cluster.ca_pem,
+        token=decrypt(cluster.token_encrypted, stage=cluster.stage),
     )
 
 

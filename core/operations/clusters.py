@@ -82,7 +82,7 @@ def register_cluster(
                 team=team,
                 server=credentials.server,
                 ca_pem=credentials.ca_pem,
-                token_encrypted=encrypt(credentials.token),
+                token_encrypted=encrypt(credentials.token, stage=stage),
                 kubernetes_version=facts["version"],
                 time_zone=time_zone,
                 registered_by=actor,
