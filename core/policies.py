@@ -41,10 +41,6 @@ def may_run(user: User, cluster: Cluster) -> bool:
     return role_on(user, cluster) in _CAN_RUN
 
 
-may_abort = may_see
-"""Whoever sees a fault may end it: stopping must never wait for the right person."""
-
-
 def require_see(user: User, cluster: Cluster) -> None:
     """Raise `NotFound`: to an outsider a foreign cluster does not exist."""
     if not may_see(user, cluster):

@@ -38,6 +38,10 @@ def retire_cluster(*, actor: User, cluster: Cluster, reason: str) -> Cluster:
         cluster = Cluster.objects.select_for_update().get(pk=cluster.pk)
         if cluster.retired_at is not None:
             return cluster
+        # Leases before injections, as whoever conducts locks them: the other way round deadlocks.
+        Lease.objects.filter(injection__in=Injection.objects.live().filter(cluster=cluster)).update(
+            fence=F("fence") + 1
+        )
         live = list(Injection.objects.live().filter(cluster=cluster).select_for_update())
         if live and alive:
             raise Conflict(
@@ -76,7 +80,6 @@ def _answer_for(injection: Injection, actor: User, reason: str) -> None:
     injection.reason = f"{actor} retired the cluster: {reason}"
     injection.ended_at = timezone.now()
     injection.save(update_fields=["state", "reason", "ended_at"])
-    Lease.objects.filter(injection=injection).update(fence=F("fence") + 1)
     release_slot(holder=injection.pk)
     TimelineEntry.objects.create(
         injection=injection,

@@ -70,7 +70,8 @@ def _draft_findings(injection: Injection, *, skip: Mapping[str, Any] | None) -> 
 
 
 def _evaluate(verification: Verification, injection: Injection) -> None:
-    finding = verification.finding
+    # Locked, so that a person's edit cannot fall between reading the version and raising it.
+    finding = Finding.objects.select_for_update().get(pk=verification.finding_id)
     outcome, explanation, measured = _look_for_symptom(finding, injection)
     fix = _fix_before(finding, injection)
     verification.injection = injection

@@ -83,7 +83,8 @@ def next_item(gameday: Gameday) -> AgendaItem | None:
 
 
 def abort_injection(*, actor: User, injection: Injection) -> Injection:
-    """Ask for the end of a fault. Whoever may see the cluster may; nothing is asked back.
+    """Ask for the end of a fault. Whoever may see the cluster may, and nothing is asked back:
+    stopping must never wait for the right person.
 
     The conductor acts on it within a moment, the watchdog within 3 s where it does not. Before
     anything is armed and conducted, the row itself is refused at once.
@@ -95,10 +96,10 @@ def abort_injection(*, actor: User, injection: Injection) -> Injection:
             return injection
         injection.abort_requested_at = timezone.now()
         injection.abort_requested_by = actor
-        unclaimed = Lease.objects.filter(injection=injection, fence=0).exists()
-        if injection.state == InjectionState.PLANNED and unclaimed:
-            # Nobody conducts it: raise the fence, so that a late message finds nothing to claim.
-            Lease.objects.filter(injection=injection, fence=0).update(fence=1)
+        # Nobody conducts it: raise the fence, so that a late message finds nothing to claim. Where
+        # a conductor was quicker, no row changes, and it is the conductor that refuses.
+        unclaimed = Lease.objects.filter(injection=injection, fence=0)
+        if injection.state == InjectionState.PLANNED and unclaimed.update(fence=1) == 1:
             injection.state = InjectionState.REFUSED
             injection.reason = f"Aborted by {actor} before anything was touched."
             injection.ended_at = timezone.now()
