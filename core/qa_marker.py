@@ -36,9 +36,7 @@ def require_marker(credentials: Credentials, *, uid: uuid.UUID) -> None:
     """
     found = kube.fresh_request(credentials, "GET", "/api/v1/namespaces/kube-system")
     if found.status != 200:
-        raise _refused(
-            f"The cluster answered {found.status} when asked who it is.", "credential_rights"
-        )
+        raise _unheard(found.status, "asked who it is")
     actual = found.json()["metadata"]["uid"]
     if actual != str(uid):
         raise _refused(
@@ -47,8 +45,11 @@ def require_marker(credentials: Credentials, *, uid: uuid.UUID) -> None:
             "cluster_uid_changed",
         )
     marker = kube.fresh_request(credentials, "GET", _PATH)
-    if marker.status != 200:
+    if marker.status in (403, 404):
+        # 403: the right to read it lies in its namespace, and went or never came with that.
         raise _refused(f"The cluster carries no QA marker. {_HOW}", "marker_missing")
+    if marker.status != 200:
+        raise _unheard(marker.status, "asked for its QA marker")
     data = marker.json().get("data") or {}
     if data.get("stage") != "qa":
         raise _refused(
@@ -91,6 +92,17 @@ def _may(credentials: Credentials, verb: str) -> bool:
         raise ClusterUnreachable(
             f"The cluster did not say whether Belay may {verb} the marker ({answer.status})."
         ) from None
+
+
+def _unheard(status: int, when: str) -> ClusterRefused | ClusterUnreachable:
+    """Only the cluster's own no is a no; a server that failed has said nothing of its marker."""
+    if status in (401, 403):
+        return _refused(
+            f"The cluster answered {status} when {when}: Belay's credential lacks the right. The "
+            "README says which rights its ServiceAccount needs.",
+            "credential_rights",
+        )
+    return ClusterUnreachable(f"HTTP {status} when {when}, and so nothing is known of it")
 
 
 def _refused(message: str, code: str) -> ClusterRefused:
