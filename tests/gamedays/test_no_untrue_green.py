@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from django.utils import timezone
 
-from core.errors import ClusterRefused
+from core.errors import ClusterRefused, DomainError
 from core.models import SlotClaim
 from core.operations.clusters import refuse_production_name
 from gamedays.choices import FindingStatus, InjectionState, Outcome, PodSource, Verdict
@@ -192,7 +192,7 @@ def test_a_cluster_that_cannot_be_conducted_gives_its_slot_back(cast: Cast) -> N
     injection = start_gameday(actor=cast.erik, gameday=book(cast))
     fence = shell.claim_first(injection.pk)
     assert fence is not None
-    with pytest.raises(Exception):  # noqa: B017, PT011  (whichever reading of it fails first)
+    with pytest.raises(DomainError, match="stored credential cannot be read"):
         shell.conduct(injection.pk, fence, shell.Stopping())
     injection.refresh_from_db()
     assert injection.state == _S.REFUSED
