@@ -1,7 +1,7 @@
 """Belay's configuration, read from the environment once, with errors that say what to do.
 
 Where `DATABASE_URL` is not set, `<state dir>/stack.env` is read: the embedded stack writes it
-(mode 0600), so that `manage.py guard install qa-range` just works from a shell beside a running
+(mode 0600), so that `manage.py guard status qa-range` just works from a shell beside a running
 demo. Variables of the real environment always win over that file.
 """
 

@@ -67,7 +67,12 @@ def look(run: Run, world: World) -> list[str]:
 def steady(samples: dict[int, tuple[int, int]], world: World) -> list[str]:
     """`samples`: probe id → (passed, attempts). Reasons why the state is not steady."""
     if not world.watch.probes:
-        return ["The cluster has no probes, so nothing could be seen. Add some on its page."]
+        return [
+            (
+                "The cluster has no probes, so nothing could be seen. Retire it, and register it "
+                "again with `manage.py cluster register … --probe TITLE=URL`."
+            )
+        ]
     problems = []
     for probe in world.watch.probes:
         passed, attempts = samples.get(probe.id, (0, 0))

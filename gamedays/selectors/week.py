@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -92,7 +93,7 @@ def missing_for(cluster: Cluster) -> list[str]:
     if unguarded:
         problems.append(
             f"No guard on {', '.join(unguarded)}. Install it: manage.py guard install "
-            f"{cluster.slug}."
+            f"{shlex.quote(cluster.name)} --kubeconfig OWNER_KUBECONFIG --image IMAGE"
         )
     if not Probe.objects.filter(cluster=cluster, enabled=True, felt_by_users=True).exists():
         problems.append(
