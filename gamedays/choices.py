@@ -59,10 +59,6 @@ ALLOWED: Final[dict[InjectionState, frozenset[InjectionState]]] = {
 
 FINAL: Final = frozenset(state for state, onward in ALLOWED.items() if not onward)
 BEFORE_ARMING: Final = frozenset({_S.PLANNED, _S.PREFLIGHT})
-FAULT_MAY_BE_LIVE: Final = frozenset(
-    {_S.ARMING, _S.ARMED, _S.INJECTING, _S.ACTIVE, _S.UNDOING, _S.UNDO_STUCK}
-)
-"""A fault of ours may be on the cluster, as far as the rows can know."""
 
 
 class Verdict(models.TextChoices):

@@ -10,7 +10,7 @@ from django.contrib import messages
 from django.http import HttpRequest
 from django.utils.http import url_has_allowed_host_and_scheme
 
-from core.errors import Conflict, DomainError, Invalid
+from core.errors import Conflict, Invalid
 
 if TYPE_CHECKING:
     from core.models import User
@@ -51,10 +51,3 @@ def back(request: HttpRequest, default: str) -> str:
         parts = urlsplit(target)
         return f"{parts.path}?{parts.query}" if parts.query else parts.path
     return default
-
-
-def error_for(error: DomainError, field: str) -> str:
-    """The complaint about one field, if the error has one."""
-    if isinstance(error, Invalid):
-        return error.errors.get(field, "")
-    return error.message if error.field == field else ""

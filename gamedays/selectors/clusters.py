@@ -38,10 +38,6 @@ class ClusterCard:
     def guarded(self) -> int:
         return sum(1 for row in self.nodes if row.guard is not None)
 
-    @property
-    def felt(self) -> int:
-        return sum(1 for probe in self.probes if probe.felt_by_users and probe.enabled)
-
 
 def cluster_cards(user: User) -> list[ClusterCard]:
     """Every visible cluster with what stands on it, in a constant number of queries."""

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from core import selectors as core_selectors
 from core.choices import SetupPhase
-from gamedays.choices import FAULT_MAY_BE_LIVE, InjectionState
+from gamedays.choices import InjectionState
 from gamedays.models import Injection
 from gamedays.selectors.words import hold_s, scenario_title, where
 
@@ -48,10 +48,6 @@ class StripLine:
     def loud(self) -> bool:
         """Something is broken on purpose now: the line is red."""
         return self.live is not None and self.live.state in _LOUD
-
-    @property
-    def may_be_broken(self) -> bool:
-        return self.live is not None and self.live.state in FAULT_MAY_BE_LIVE
 
     @property
     def title(self) -> str:
