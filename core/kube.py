@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT_S = 2.0
 READ_TIMEOUT_S = 5.0
+OWNER_READ_TIMEOUT_S = 30.0
+"""Admission of a privileged pod may take a while on somebody's busy cluster."""
 _MAX_ANSWER_BYTES = 4 * 1024 * 1024
 _BY_COMMAND = ("exec", "auth-provider")
 _BY_FILE = ("tokenFile", "client-certificate", "client-key", "certificate-authority")
@@ -137,7 +139,10 @@ def typed(
     connect_s: float = CONNECT_TIMEOUT_S,
     read_s: float = READ_TIMEOUT_S,
 ) -> k8s.ApiClient:
-    """The official client; `server` aims at one API server instead of the common address."""
+    """The official client; `server` aims at one API server instead of the common address.
+
+    `connect_s` bounds connecting with its handshake, `read_s` each read of the answer.
+    """
     configuration = k8s.Configuration()
     configuration.host = server or credentials.server
     configuration.api_key = {"authorization": f"Bearer {credentials.token}"}
@@ -148,17 +153,43 @@ def typed(
         num_pools=2,
         ssl_context=_tls(credentials.ca_pem),
         retries=False,
-        timeout=urllib3.Timeout(connect=connect_s, read=read_s),
     )
+    return _bounded(api, connect_s, read_s)
+
+
+def _bounded(api: k8s.ApiClient, connect_s: float, read_s: float) -> k8s.ApiClient:
+    """The client asks its pool with `timeout=None`, which is for ever, wherever a call names no
+    deadline; one that the pool itself was given is never used."""
+    rest: Any = api.rest_client
+    unbounded = rest.request
+
+    def request(*args: Any, _request_timeout: Any = None, **kwargs: Any) -> Any:
+        deadline = _request_timeout or (connect_s, read_s)
+        return unbounded(*args, _request_timeout=deadline, **kwargs)
+
+    rest.request = request
     return api
 
 
 def typed_from_kubeconfig(text: str) -> k8s.ApiClient:
-    """An owner's client for one command; the kubeconfig is used and forgotten, never stored."""
+    """An owner's client for one command; the kubeconfig is used and forgotten, never stored.
+
+    Raises:
+        ClusterRefused: `kubeconfig_malformed`.
+    """
     from kubernetes import config  # noqa: PLC0415  (pulls in optional cloud code)
 
     make: Callable[..., k8s.ApiClient] = config.new_client_from_config_dict
-    return make(yaml.safe_load(text))
+    try:
+        api = make(yaml.safe_load(text))
+    except (yaml.YAMLError, config.ConfigException) as error:
+        raise ClusterRefused(
+            f"The owner's kubeconfig cannot be read: {type(error).__name__}. Give the file that "
+            "kubectl works with.",
+            code="kubeconfig_malformed",
+            field="kubeconfig",
+        ) from error
+    return _bounded(api, CONNECT_TIMEOUT_S, OWNER_READ_TIMEOUT_S)
 
 
 def fresh_request(
