@@ -153,6 +153,12 @@ def record_cluster_setup(
 def _node(item: Any) -> dict[str, Any]:
     addresses = {a.type: a.address for a in item.status.addresses or []}
     labels = item.metadata.labels or {}
+    if "InternalIP" not in addresses:
+        raise ClusterRefused(
+            f"Node {item.metadata.name} has no InternalIP, so that no guard could be reached on "
+            "it. Look at its kubelet, then register again.",
+            code="node_without_address",
+        )
     return {
         "name": item.metadata.name,
         "address": addresses["InternalIP"],
