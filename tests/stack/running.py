@@ -206,8 +206,9 @@ class RunningStack:
     # -- processes -------------------------------------------------------------------------------
 
     def pid(self, program: str) -> int:
-        """The pid of a supervised program: postgres, redis, web, worker-faults, …"""
-        return self.supervisor.pid(program)
+        """The pid of a supervised program (postgres, redis, web, worker-faults, …), once the
+        supervisor calls it running: after a kill it is "starting" for a moment."""
+        return self.await_running(program)
 
     def marks(self, program: str) -> list[ProcessMark]:
         """The program's process and all its descendants."""
