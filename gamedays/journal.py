@@ -90,6 +90,7 @@ class Journal:
         text: str,
         kind: EntryKind | None = None,
         data: Mapping[str, Any] | None = None,
+        unless_aborted: bool = False,
         **changes: Any,
     ) -> Run | None:
         if to not in ALLOWED[run.state]:
@@ -97,7 +98,10 @@ class Journal:
         with transaction.atomic():
             if not _prove_fence(run.id, run.fence):
                 return None
-            rows = Injection.objects.filter(pk=run.id, state=run.state).update(state=to, **changes)
+            found = Injection.objects.filter(pk=run.id, state=run.state)
+            if unless_aborted:
+                found = found.filter(abort_requested_at__isnull=True)
+            rows = found.update(state=to, **changes)
             if rows != 1:
                 transaction.set_rollback(True)
                 return None

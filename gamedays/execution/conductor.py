@@ -123,12 +123,17 @@ class Conductor(WayBack):
             return self._lost(run)
         if run.abort_requested_at:
             return self._begin_undo(run, self._aborted(run))
-        self._may_inject = False  # whatever happens from here on, never a second time
+        # The database decides between this and a click on Abort at the same moment.
         moved = self._move(
-            run, _S.INJECTING, text="Injecting.", injecting_at=self._world.clock.now()
+            run,
+            _S.INJECTING,
+            text="Injecting.",
+            injecting_at=self._world.clock.now(),
+            unless_aborted=True,
         )
         if moved is None:
-            return None
+            return 0.0  # aborted meanwhile, or somebody took over: the next look tells which
+        self._may_inject = False  # whatever happens from here on, never a second time
         refused = arming.inject(moved, self._world)
         if refused:
             return self._begin_undo(moved, "The fault was not injected: " + " ".join(refused))

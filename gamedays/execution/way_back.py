@@ -263,9 +263,12 @@ class WayBack:
         text: str,
         kind: EntryKind | None = None,
         data: dict[str, Any] | None = None,
+        unless_aborted: bool = False,
         **changes: Any,
     ) -> Run | None:
-        moved = self._world.rows.move(run, to, text=text, kind=kind, data=data, **changes)
+        moved = self._world.rows.move(
+            run, to, text=text, kind=kind, data=data, unless_aborted=unless_aborted, **changes
+        )
         if moved is not None:
             self._remember(moved)
         return moved

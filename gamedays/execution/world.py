@@ -92,9 +92,11 @@ class Rows(Protocol):
         text: str,
         kind: EntryKind | None = None,
         data: Mapping[str, Any] | None = None,
+        unless_aborted: bool = False,
         **changes: Any,
     ) -> Run | None:
-        """Compare-and-set on state and fence, with its timeline entry; None when it lost."""
+        """Compare-and-set on state and fence (and, if asked, on nobody having aborted), with its
+        timeline entry; None when it lost."""
 
     def write_entry(
         self, run: Run, *, kind: EntryKind, text: str, data: Mapping[str, Any] | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.db import IntegrityError, transaction
@@ -17,6 +18,7 @@ from gamedays.choices import ALLOWED, FINAL, InjectionState, Outcome, Verdict
 from gamedays.execution import shell
 from gamedays.execution.conductor import Conductor
 from gamedays.execution.way_back import WayBack
+from gamedays.execution.world import Run
 from gamedays.models import Finding, Injection, Lease, Probe, SampleBlock
 from gamedays.operations.findings import record_fix, request_verification
 from gamedays.operations.runs import abort_injection, start_gameday
@@ -286,6 +288,23 @@ def test_row_37_abort_in_every_state(cast: Cast, fake: FakeWorld, state: Injecti
     if state == _S.ACTIVE:
         assert done.verdict == Verdict.INCONCLUSIVE
         assert "Aborted by vera" in done.reason
+
+
+def test_row_37_an_abort_at_the_moment_of_injecting_wins(cast: Cast, fake: FakeWorld) -> None:
+    """The conductor has read the row as `armed`, then somebody clicks, then it goes on."""
+    story = begin(cast, fake)
+    move = fake.rows.move
+
+    def click_between(run: Run, to: InjectionState, **changes: Any) -> Run | None:
+        if to == _S.INJECTING and run.abort_requested_at is None:
+            abort_injection(actor=cast.vera, injection=story.injection)
+        return move(run, to, **changes)
+
+    fake.rows.move = click_between  # type: ignore[method-assign]
+    done = story.to_the_end()
+    assert (done.state, done.injecting_at) == (_S.CLEAN, None)
+    assert sum(m.injections for m in fake.guards.machines.values()) == 0
+    assert done.doubt.startswith("Aborted by vera")
 
 
 @pytest.mark.parametrize("state", [_S.ARMED, _S.INJECTING, _S.ACTIVE, _S.UNDOING])

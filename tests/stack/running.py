@@ -218,7 +218,9 @@ class RunningStack:
         """Send a signal to a program and its descendants; returns who got it."""
         tree = self.marks(program)
         for process in tree:
-            os.kill(process.pid, number)
+            # A parent that died a moment ago may have taken its children with it.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid, number)
         return tree
 
     def kill(self, program: str) -> None:
