@@ -51,11 +51,7 @@ class ApiServersDown(Scenario):
     icon = "server-off"
 
     def faults(self, parameters: Mapping[str, Value], nodes: Sequence[str]) -> dict[str, NodeFault]:
-        fault = NodeFault(
-            kind="kill" if parameters["mode"] == "kill" else "hold",
-            component="kube-apiserver",
-            hold_s=self.hold_s(parameters),
-        )
+        fault = self.node_fault("kube-apiserver", parameters)
         return dict.fromkeys(nodes, fault)
 
     def expectations(self, parameters: Mapping[str, Value]) -> tuple[Expectation, ...]:

@@ -135,6 +135,16 @@ class Scenario:
             raise Invalid(errors[first], code=code, field=first, errors=errors)
         return values
 
+    def node_fault(
+        self, component: Literal["kube-apiserver", "etcd"], parameters: Mapping[str, Value]
+    ) -> NodeFault:
+        """The fault that the parameters `mode` and `hold_s` ask for."""
+        return NodeFault(
+            kind="kill" if parameters["mode"] == "kill" else "hold",
+            component=component,
+            hold_s=self.hold_s(parameters),
+        )
+
     def hold_s(self, parameters: Mapping[str, Value]) -> int:
         return int(parameters["hold_s"])
 

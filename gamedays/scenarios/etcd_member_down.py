@@ -66,11 +66,7 @@ class EtcdMemberDown(Scenario):
     icon = "database-off"
 
     def faults(self, parameters: Mapping[str, Value], nodes: Sequence[str]) -> dict[str, NodeFault]:
-        fault = NodeFault(
-            kind="kill" if parameters["mode"] == "kill" else "hold",
-            component="etcd",
-            hold_s=self.hold_s(parameters),
-        )
+        fault = self.node_fault("etcd", parameters)
         return {cast("str", parameters["node"]): fault}
 
     def expectations(self, parameters: Mapping[str, Value]) -> tuple[Expectation, ...]:
