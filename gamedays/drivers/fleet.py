@@ -70,7 +70,9 @@ class Fleet:
         def arm_one(node: str) -> Armed:
             client = self._clients[node]
             client.hello()
-            return client.arm(order_id, _fault(faults[node]), self._epoch)
+            armed = client.arm(order_id, _fault(faults[node]), self._epoch)
+            client.connect_ahead()
+            return armed
 
         return self._all(faults, arm_one)
 
@@ -94,6 +96,8 @@ class Fleet:
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
+        for client in self._clients.values():
+            client.close()
 
     def _all(
         self, nodes: Iterable[str], call: Callable[[str], T], *, patience_s: float = _CALL_S

@@ -12,7 +12,7 @@ killers=""
 strike='
     found=1
     for process in /proc/[0-9]*; do
-        read -r name <"$process/comm" 2>/dev/null || continue
+        read -r name 2>/dev/null <"$process/comm" || continue
         [ "$name" = kube-apiserver ] || continue
         kill -KILL "${process#/proc/}" && found=0
     done
