@@ -117,6 +117,19 @@ class ProbeKind(models.TextChoices):
     API_READ = "api_read", "API read"
     CANARY_WRITE = "canary_write", "Canary write"
     ETCD_HEALTH = "etcd_health", "etcd member health"
+    TCP = "tcp", "TCP connection"
+    KUBERNETES_FIELD = "kubernetes_field", "Field of a Kubernetes object"
+    PROMETHEUS = "prometheus", "Prometheus query"
+    ALERT_EXPECTED = "alert_expected", "Alert expected"
+    ENVOY_STAT = "envoy_stat", "Envoy's own figure"
+
+
+class MustHold(models.TextChoices):
+    """When a probe's bound is judged. What a scenario says about its kind goes first."""
+
+    SCENARIO = "scenario", "Only where a scenario asks for it"
+    THROUGHOUT = "throughout", "From the moment the fault bites until the run ends"
+    AFTERWARDS = "afterwards", "Once the cluster is restored"
 
 
 class EntryKind(models.TextChoices):

@@ -160,4 +160,6 @@ def _spec(probe: Probe) -> ProbeSpec:
         attempts=probe.attempts,
         timeout_s=probe.timeout_s,
         felt_by_users=probe.felt_by_users,
+        must_hold=probe.must_hold,
+        abort_after_s=probe.abort_after_s,
     )

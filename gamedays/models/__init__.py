@@ -4,7 +4,7 @@ from gamedays.models.finding import Finding, Fix, Verification
 from gamedays.models.gameday import AgendaItem, Gameday
 from gamedays.models.guard import ClusterAuthority, Guard
 from gamedays.models.injection import Injection, Lease
-from gamedays.models.probe import Probe
+from gamedays.models.probe import MetricsSource, Probe
 from gamedays.models.record import PodRecord, SampleBlock, TimelineEntry
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Guard",
     "Injection",
     "Lease",
+    "MetricsSource",
     "PodRecord",
     "Probe",
     "SampleBlock",
