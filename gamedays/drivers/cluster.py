@@ -13,6 +13,8 @@ from core import kube
 from core.errors import ClusterUnreachable
 from core.qa_marker import require_marker
 from gamedays.drivers.canary import CanaryMismatchError, write_and_read_canary
+from gamedays.drivers.services import service_endpoints
+from gamedays.scenarios.plan import Endpoint
 
 if TYPE_CHECKING:
     import uuid
@@ -65,6 +67,9 @@ class ClusterDriver:
         except ClusterUnreachable as error:
             return error.message
         return "" if answer.status == 200 else f"status {answer.status}"
+
+    def service_endpoints(self, namespace: str, name: str) -> tuple[Endpoint, ...]:
+        return service_endpoints(self._credentials, namespace, name)
 
     def list_pods(self) -> tuple[PodSighting, ...]:
         """Every pod of the cluster, asked through the common address, then one server after the

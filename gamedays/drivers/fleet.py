@@ -28,7 +28,7 @@ from guard.protocol import (
 )
 
 if TYPE_CHECKING:
-    from gamedays.scenarios.base import NodeFault
+    from gamedays.scenarios.plan import NodeFault
 
 T = TypeVar("T")
 _CALL_S = 2.0
@@ -123,6 +123,8 @@ class Fleet:
 
 
 def _fault(fault: NodeFault) -> Fault:
+    if fault.component is None or fault.kind not in set(FaultKind):
+        raise GuardError(f"guards of this version know no {fault.kind!r}")
     return Fault(
         kind=FaultKind(fault.kind), component=Component(fault.component), hold_s=fault.hold_s
     )

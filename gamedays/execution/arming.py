@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.errors import DomainError
 from gamedays.drivers.fleet import NodeStatus, OrderReport, Phase, Reply, UndoReason
-from gamedays.scenarios.base import NodeFault
+from gamedays.scenarios.plan import faults_of
 
 if TYPE_CHECKING:
     from gamedays.execution.world import Run, World
@@ -24,10 +24,6 @@ class Bite:
     evidence: dict[str, Any] = field(default_factory=dict)
 
 
-def faults_of(run: Run) -> dict[str, NodeFault]:
-    return {node: NodeFault(**fault) for node, fault in run.recipe["faults"].items()}
-
-
 def arm_and_read_back(run: Run, world: World) -> list[str]:
     """Arm all targets and read every order back; the reasons why not, or nothing.
 
@@ -37,7 +33,7 @@ def arm_and_read_back(run: Run, world: World) -> list[str]:
         world.cluster.require_marker()
     except DomainError as error:
         return [error.message]
-    armed = world.guards.arm(run.order_id, faults_of(run))
+    armed = world.guards.arm(run.order_id, faults_of(run.recipe))
     problems = [f"{node}: {reply.error}." for node, reply in armed.items() if not reply.ok]
     if problems:
         return problems

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from gamedays.choices import EntryKind, InjectionState
 from gamedays.execution import arming, preflight
+from gamedays.execution.recipe import NotReadyError
 from gamedays.execution.way_back import TICK_S, WayBack
 from gamedays.scenarios.registry import get_scenario
 
@@ -88,7 +89,7 @@ class Conductor(WayBack):
     def _commit_recipe(self, run: Run) -> float | None:
         try:
             recipe, fingerprint = preflight.prepare(run, self._world)
-        except preflight.NotReadyError as error:
+        except NotReadyError as error:
             return self._refuse(run, str(error))
         moved = self._move(
             run,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from gamedays.choices import EntryKind, PodSource, Verdict
 from gamedays.execution.world import Judged
 from gamedays.models import Injection, PodRecord, Probe, SampleBlock
+from gamedays.scenarios.plan import faults_of
 from gamedays.scenarios.registry import get_scenario
 
 if TYPE_CHECKING:
@@ -152,10 +153,8 @@ def lost_pods(injection: Injection) -> list[PodRecord]:
 
     The target's own mirror pods are expected to go and come back, and do not count.
     """
-    components = {
-        (node, fault["component"]) for node, fault in injection.recipe.get("faults", {}).items()
-    }
-    own = {f"{component}-{node}" for node, component in components}
+    faults = faults_of(injection.recipe)
+    own = {f"{fault.component}-{node}" for node, fault in faults.items() if fault.component}
     records = PodRecord.objects.filter(injection=injection, existed_before=True)
     return [
         record

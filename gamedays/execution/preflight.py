@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.errors import ClusterUnreachable, DomainError
 from gamedays.drivers.fleet import NodeStatus
+from gamedays.execution.recipe import NotReadyError, as_recipe, plan_of, resolve, target_nodes
 from gamedays.scenarios.base import ClusterState, ComponentState
 from gamedays.scenarios.registry import get_scenario
 
@@ -15,10 +16,6 @@ if TYPE_CHECKING:
 
 STEADY_SHARE = 0.9
 """Of the attempts of each probe that must pass before a fault; one lost packet is no outage."""
-
-
-class NotReadyError(Exception):
-    """The cluster changed between the look and the arming."""
 
 
 def look(run: Run, world: World) -> list[str]:
@@ -42,7 +39,7 @@ def look(run: Run, world: World) -> list[str]:
                 f"{run.scenario_version}. Book it again."
             )
         ]
-    targets = scenario.faults(run.parameters, world.cluster.control_plane)
+    targets = target_nodes(plan_of(run, world), world)
     missing = sorted(set(world.cluster.control_plane) - set(world.guards.nodes))
     if missing:
         return [
@@ -51,17 +48,18 @@ def look(run: Run, world: World) -> list[str]:
                 "Install it with `manage.py guard install CLUSTER`."
             )
         ]
-    problems = _guards(world, set(targets))
+    problems = _guards(world, targets)
     if problems:
         return problems
     replies = world.guards.status()
     silent = sorted(node for node, reply in replies.items() if reply.value is None)
     if silent:
         return [f"The guard on {', '.join(silent)} does not answer."]
-    return scenario.preflight(
+    problems = scenario.preflight(
         run.parameters,
         cluster_state({node: reply.value for node, reply in replies.items() if reply.value}),
     )
+    return problems or _names_that_stand_for_nothing(run, world)
 
 
 def steady(samples: dict[int, tuple[int, int]], world: World) -> list[str]:
@@ -87,19 +85,18 @@ def steady(samples: dict[int, tuple[int, int]], world: World) -> list[str]:
 
 
 def prepare(run: Run, world: World) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The recipe that undoes it and the fingerprint of the state before."""
+    """The recipe that undoes it and the fingerprint of the state before.
+
+    Raises:
+        NotReadyError: the cluster changed between the look and the arming.
+    """
     replies = world.guards.status()
     before: dict[str, Any] = {}
     for node, reply in replies.items():
         if reply.value is None:
             raise NotReadyError(f"The guard on {node} stopped answering.")
         before[node] = _fingerprint(reply.value)
-    faults = get_scenario(run.scenario_key).faults(run.parameters, world.cluster.control_plane)
-    recipe = {
-        "order": run.order_id,
-        "faults": {node: dataclasses.asdict(fault) for node, fault in faults.items()},
-    }
-    return recipe, {"nodes": before}
+    return as_recipe(run, resolve(run, world)), {"nodes": before}
 
 
 def cluster_state(statuses: dict[str, NodeStatus]) -> ClusterState:
@@ -116,6 +113,15 @@ def cluster_state(statuses: dict[str, NodeStatus]) -> ClusterState:
             for node, status in statuses.items()
         }
     )
+
+
+def _names_that_stand_for_nothing(run: Run, world: World) -> list[str]:
+    """Resolved once more when the recipe is written; here only to refuse early."""
+    try:
+        resolve(run, world)
+    except NotReadyError as error:
+        return [str(error)]
+    return []
 
 
 def _guards(world: World, targets: set[str]) -> list[str]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gamedays.drivers.fleet import ComponentStatus, NodeStatus, Phase, Reply
+from gamedays.scenarios.plan import faults_of
 
 if TYPE_CHECKING:
     from gamedays.execution.world import Run, World
@@ -86,7 +87,7 @@ def _node_checks(run: Run, node: str, reply: Reply[NodeStatus] | None) -> list[C
         return [
             Check(name=f"guard:{node}", passed=None, sentence=f"{node} cannot be looked at: {why}.")
         ]
-    fault = run.recipe.get("faults", {}).get(node)
+    fault = faults_of(run.recipe).get(node)
     before = run.fingerprint["nodes"][node]
     checks: list[Check] = []
     now = {part.component: part for part in status.components}
@@ -101,7 +102,7 @@ def _node_checks(run: Run, node: str, reply: Reply[NodeStatus] | None) -> list[C
                 )
             )
             continue
-        hit = bool(fault) and fault["component"] == part.component and _was_injected(run, status)
+        hit = fault is not None and fault.component == part.component and _was_injected(run, status)
         checks += _component_checks(node, part, was, hit=hit)
     return checks
 

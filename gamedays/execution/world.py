@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gamedays.drivers.cluster import PodSighting
     from gamedays.drivers.fleet import Armed, Hello, NodeStatus, OrderReport, Reply
     from gamedays.probes.base import ProbeSpec
-    from gamedays.scenarios.base import NodeFault
+    from gamedays.scenarios.plan import Endpoint, NodeFault
 
 
 class RowsLostError(Exception):
@@ -139,6 +139,10 @@ class ClusterPort(Protocol):
 
     def readyz(self, node: str | None) -> str:
         """`/readyz` of one API server (None: the common address); empty when ready, else why."""
+
+    def service_endpoints(self, namespace: str, name: str) -> tuple[Endpoint, ...]:
+        """Everywhere that packets to a Service go, before and after the nodes translate them:
+        cluster addresses, node ports, pods. `NotFound` or `ClusterUnreachable`."""
 
 
 class Watch(Protocol):

@@ -10,13 +10,13 @@ from gamedays.scenarios.base import (
     OBSERVE,
     ClusterState,
     Expectation,
-    NodeFault,
     Reading,
     Scenario,
     Value,
     Window,
     hold_parameter,
 )
+from gamedays.scenarios.plan import FaultPlan
 
 
 class ApiServersDown(Scenario):
@@ -50,9 +50,9 @@ class ApiServersDown(Scenario):
     recovery_budget_s = 180
     icon = "server-off"
 
-    def faults(self, parameters: Mapping[str, Value], nodes: Sequence[str]) -> dict[str, NodeFault]:
+    def plan(self, parameters: Mapping[str, Value], nodes: Sequence[str]) -> FaultPlan:
         fault = self.node_fault("kube-apiserver", parameters)
-        return dict.fromkeys(nodes, fault)
+        return FaultPlan(nodes=dict.fromkeys(nodes, fault))
 
     def expectations(self, parameters: Mapping[str, Value]) -> tuple[Expectation, ...]:
         return (

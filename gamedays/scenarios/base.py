@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from core.errors import Invalid
+from gamedays.scenarios.plan import Component, FaultPlan, NodeFault
 
 if TYPE_CHECKING:
     from gamedays.choices import ProbeKind
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 Mark = Literal["bitten", "undo_asked", "undone", "restored", "ended"]
 Value = str | int
 OBSERVE_MIN_S = 20
+_LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +25,8 @@ class Parameter:
 
     name: str
     label: str
-    kind: Literal["seconds", "node", "choice"]
+    kind: Literal["seconds", "node", "choice", "object"]
+    """`object`: `namespace/name` of something in the cluster's API."""
     default: Value = ""
     minimum: int = 0
     maximum: int = 0
@@ -30,15 +34,6 @@ class Parameter:
     """`(value, label)` for kind `choice`; nodes come from the cluster."""
     unit: str = ""
     help: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class NodeFault:
-    """What one node's guard is asked to do; the guard validates it again."""
-
-    kind: Literal["hold", "kill"]
-    component: Literal["kube-apiserver", "etcd"]
-    hold_s: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,8 +101,8 @@ class Scenario:
     judges_pods: ClassVar[bool] = True
     icon: ClassVar[str] = "bolt"
 
-    def faults(self, parameters: Mapping[str, Value], nodes: Sequence[str]) -> dict[str, NodeFault]:
-        """Which node gets which fault. `nodes` are the control-plane nodes' names."""
+    def plan(self, parameters: Mapping[str, Value], nodes: Sequence[str]) -> FaultPlan:
+        """What is to be done, in names. `nodes` are the control-plane nodes' names."""
         raise NotImplementedError
 
     def expectations(self, parameters: Mapping[str, Value]) -> tuple[Expectation, ...]:
@@ -135,9 +130,7 @@ class Scenario:
             raise Invalid(errors[first], code=code, field=first, errors=errors)
         return values
 
-    def node_fault(
-        self, component: Literal["kube-apiserver", "etcd"], parameters: Mapping[str, Value]
-    ) -> NodeFault:
+    def node_fault(self, component: Component, parameters: Mapping[str, Value]) -> NodeFault:
         """The fault that the parameters `mode` and `hold_s` ask for."""
         return NodeFault(
             kind="kill" if parameters["mode"] == "kill" else "hold",
@@ -210,7 +203,26 @@ def _clean(parameter: Parameter, given: object, nodes: Sequence[str]) -> Value:
                 f"choose one of {', '.join(nodes) or 'none: no node is known'}."
             )
         return str(given)
+    if parameter.kind == "object":
+        return _clean_object(parameter, str(given).strip())
     values = [value for value, _label in parameter.choices]
     if given not in values:
         raise ValueError(f"{parameter.label}: {given!r} is none of {', '.join(values)}.")
     return str(given)
+
+
+def _clean_object(parameter: Parameter, given: str) -> str:
+    """`namespace/name`: a DNS label and a DNS name (RFC 1123), as the API has them."""
+    namespace, slash, name = given.partition("/")
+    good = _LABEL.fullmatch(namespace) and len(name) <= 253
+    if not slash or not good or not all(_LABEL.fullmatch(part) for part in name.split(".")):
+        raise ValueError(
+            f"{parameter.label}: {given!r} is no object; write namespace/name, like shop/prices."
+        )
+    return given
+
+
+def split_object(value: Value) -> tuple[str, str]:
+    """Namespace and name of a cleaned `object` parameter."""
+    namespace, _slash, name = str(value).partition("/")
+    return namespace, name

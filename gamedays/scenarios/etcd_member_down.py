@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import cast
 
 from gamedays.choices import ProbeKind
 from gamedays.scenarios.base import (
@@ -11,7 +10,6 @@ from gamedays.scenarios.base import (
     OBSERVE,
     ClusterState,
     Expectation,
-    NodeFault,
     Parameter,
     Reading,
     Scenario,
@@ -19,6 +17,7 @@ from gamedays.scenarios.base import (
     Window,
     hold_parameter,
 )
+from gamedays.scenarios.plan import FaultPlan
 
 _GRACE_S = 10
 """Enough for a leader election (1 s heartbeat, at most 5 s election time-out in kubeadm's
@@ -65,9 +64,9 @@ class EtcdMemberDown(Scenario):
     recovery_budget_s = 180
     icon = "database-off"
 
-    def faults(self, parameters: Mapping[str, Value], nodes: Sequence[str]) -> dict[str, NodeFault]:
+    def plan(self, parameters: Mapping[str, Value], nodes: Sequence[str]) -> FaultPlan:
         fault = self.node_fault("etcd", parameters)
-        return {cast("str", parameters["node"]): fault}
+        return FaultPlan(nodes={str(parameters["node"]): fault})
 
     def expectations(self, parameters: Mapping[str, Value]) -> tuple[Expectation, ...]:
         return (

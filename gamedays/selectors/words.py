@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from core.errors import NotFound
+from gamedays.scenarios.plan import faults_of
 from gamedays.scenarios.registry import get_scenario
 
 if TYPE_CHECKING:
@@ -51,6 +52,12 @@ def nodes_of(injection: Injection) -> list[str]:
     nodes = sorted(injection.recipe.get("faults", {}))
     asked = injection.parameters.get("node")
     return nodes or ([str(asked)] if asked else [])
+
+
+def ways_back(injection: Injection) -> list[str]:
+    """What the guards of each node undo, as the committed recipe says it."""
+    faults = faults_of(injection.recipe)
+    return [f"{fault.sentence} on {node}" for node, fault in sorted(faults.items())]
 
 
 def parameters_in_words(key: str, parameters: dict[str, Any]) -> list[tuple[str, str]]:

@@ -24,6 +24,7 @@ from gamedays.selectors.words import (
     parameters_in_words,
     scenario_or_none,
     scenario_title,
+    ways_back,
     where,
 )
 from gamedays.ui.strip import strip_context
@@ -97,6 +98,7 @@ def _live(run: Injection) -> dict[str, Any]:
         "scenario": scenario,
         "title": scenario_title(run.scenario_key),
         "where": where(run),
+        "ways_back": ways_back(run),
         "parameters": parameters_in_words(run.scenario_key, run.parameters),
         "steps": selectors.steps(run, entries),
         "entries": entries[::-1],

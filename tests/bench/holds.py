@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from gamedays.drivers.fleet import Fleet, Phase, Reply
-from gamedays.scenarios.base import NodeFault
+from gamedays.scenarios.plan import NodeFault
 from practice import nodes
 from practice.plan import Plan
 from tests.bench.cluster import api_server_pids, await_settled, proxy_ready

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from core.errors import ClusterRefused
+from core.errors import ClusterRefused, NotFound
 from gamedays.choices import InjectionState, PodSource
 from gamedays.drivers.cluster import PodSighting
 from gamedays.drivers.fleet import NodeStatus, OrderReport, Phase, Reply
@@ -17,7 +17,7 @@ from gamedays.execution.world import PodCensus, RowsLostError, Run, Sample, Worl
 from gamedays.journal import Journal
 from gamedays.models import Probe
 from gamedays.probes.base import ProbeSpec
-from gamedays.scenarios.base import NodeFault
+from gamedays.scenarios.plan import Endpoint, NodeFault
 from guard.protocol import (
     Armed,
     Boot,
@@ -146,7 +146,7 @@ class FakeGuards:
                 phase=Phase.ARMED,
                 fault=Fault(
                     kind=FaultKind(fault.kind),
-                    component=Component(fault.component),
+                    component=Component(fault.component or ""),
                     hold_s=fault.hold_s,
                 ),
                 order_sha256="h",
@@ -216,6 +216,7 @@ class FakeCluster:
         self.uid = guards.uid
         self.control_plane = guards.nodes
         self.refusal = ""
+        self.services: dict[str, tuple[Endpoint, ...]] = {}
         self._guards = guards
 
     def require_marker(self) -> None:
@@ -228,6 +229,12 @@ class FakeCluster:
 
     def readyz(self, node: str | None) -> str:
         return ""
+
+    def service_endpoints(self, namespace: str, name: str) -> tuple[Endpoint, ...]:
+        places = self.services.get(f"{namespace}/{name}")
+        if places is None:
+            raise NotFound(f"There is no service {namespace}/{name} in this cluster.")
+        return places
 
 
 class FakeWatch:

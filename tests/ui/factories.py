@@ -31,6 +31,7 @@ from gamedays.models import (
     TimelineEntry,
     Verification,
 )
+from gamedays.scenarios.plan import NodeFault
 from gamedays.selectors.samples import BLOCK_S
 from tests.people import API, ETCD, NODES, Cast, book
 
@@ -98,7 +99,13 @@ def make_run(
         state=state,
         asked_by=cast.lea,
         due_at=asked_at,
-        recipe={"order": "5f3c", "faults": {node: {"component": "etcd"} for node in nodes}},
+        recipe={
+            "order": "5f3c",
+            "faults": {
+                node: NodeFault(kind="hold", hold_s=60, component="etcd").as_data()
+                for node in nodes
+            },
+        },
         **(moments | ({"ended_at": asked_at} if state == S.REFUSED else {}) | fields),
     )
     Injection.objects.filter(pk=run.pk).update(asked_at=asked_at)
