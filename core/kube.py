@@ -16,7 +16,6 @@ import http.client
 import json
 import socket
 import ssl
-import time
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -26,6 +25,7 @@ import urllib3
 import yaml
 from kubernetes import client as k8s
 
+from core import wire
 from core.crypto import decrypt
 from core.errors import ClusterRefused, ClusterUnreachable
 
@@ -204,35 +204,39 @@ def fresh_request(
 ) -> Answer:
     """One request on a connection of its own; `ClusterUnreachable` when no answer came in time.
 
-    `timeout_s` bounds connecting, the handshake and each read.
+    `timeout_s` bounds all of it together, however slowly a server drips its answer.
     """
-    address = urlsplit(server or credentials.server)
-    started = time.monotonic()
-    connection = http.client.HTTPSConnection(
-        address.hostname or "",
-        address.port or 443,
-        timeout=timeout_s,
-        context=_tls(credentials.ca_pem),
-    )
-    headers = {"Authorization": f"Bearer {credentials.token}", "Connection": "close"}
+    base = (server or credentials.server).rstrip("/")
+    headers = {"Authorization": f"Bearer {credentials.token}"}
     payload = None
     if body is not None:
         payload = json.dumps(body).encode()
         headers["Content-Type"] = content_type
     try:
-        connection.request(method, path, body=payload, headers=headers)
-        response = connection.getresponse()
-        content = response.read(_MAX_ANSWER_BYTES)
-        return Answer(response.status, content, (time.monotonic() - started) * 1000)
+        answer = wire.request(
+            method,
+            base + path,
+            timeout_s=timeout_s,
+            headers=headers,
+            body=payload,
+            tls=_tls(credentials.ca_pem),
+            max_bytes=_MAX_ANSWER_BYTES,
+        )
     except (OSError, http.client.HTTPException) as error:
-        raise ClusterUnreachable(_why(error, address.netloc, timeout_s)) from error
-    finally:
-        connection.close()
+        raise ClusterUnreachable(_why(error, urlsplit(base).netloc, timeout_s)) from error
+    if answer.truncated:
+        raise ClusterUnreachable(
+            f"{urlsplit(base).netloc} answered {path} with more than "
+            f"{_MAX_ANSWER_BYTES // 1024**2} MiB: too much to be read"
+        )
+    return Answer(answer.status, answer.body, answer.latency_ms)
 
 
 def _why(error: Exception, netloc: str, timeout_s: float) -> str:
+    if isinstance(error, wire.NameLookupTimeoutError):
+        return f"the name of {netloc} was not resolved within {timeout_s:g} s"
     if isinstance(error, TimeoutError):
-        return f"{netloc} gave no answer within {timeout_s:g} s"
+        return f"{netloc} gave no whole answer within {timeout_s:g} s"
     if isinstance(error, ConnectionRefusedError):
         return f"{netloc} refused the connection"
     if isinstance(error, ssl.SSLCertVerificationError):
