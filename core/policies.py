@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from core.choices import Role
 from core.errors import Conflict, NotAllowed, NotFound
-from core.models import Membership
+from core.models import Cluster, Membership
 
 if TYPE_CHECKING:
-    from core.models import Cluster, User
+    from core.models import User
 
 _CAN_BOOK = (Role.LEAD,)
 _CAN_RUN = (Role.LEAD, Role.ENGINEER)
@@ -63,6 +63,36 @@ def require_run(user: User, cluster: Cluster) -> None:
         raise NotAllowed(
             f"Only leads and engineers of {cluster.team} may do this on {cluster}. "
             "As a viewer you may watch, and abort."
+        )
+
+
+def may_stop(user: User) -> bool:
+    """Whoever may abort something may stop everything: whoever sees a cluster."""
+    return user.is_active and Cluster.objects.visible_to(user).active().exists()
+
+
+def may_release(user: User) -> bool:
+    """A lead of a team that has a cluster; a platform owner counts as one."""
+    if not user.is_active:
+        return False
+    if user.is_superuser:
+        return True
+    led = Membership.objects.filter(user_id=user.pk, role=Role.LEAD)
+    return Cluster.objects.active().filter(team__in=led.values("team")).exists()
+
+
+def require_stop(user: User) -> None:
+    if not may_stop(user):
+        raise NotAllowed(
+            "The emergency stop is set by who sees a cluster; you see none. Tell a team that "
+            "has one."
+        )
+
+
+def require_release(user: User) -> None:
+    if not may_release(user):
+        raise NotAllowed(
+            "Only a lead of a team with a cluster releases the emergency stop. Ask one of them."
         )
 
 

@@ -9,7 +9,7 @@ from django.db.models import Q, QuerySet
 
 from core.choices import Role, SetupPhase
 from core.errors import NotFound
-from core.models import Cluster, ClusterSetup, Membership, User
+from core.models import Cluster, ClusterSetup, EmergencyStop, Membership, User
 
 SAMPLE_PEOPLE = {
     "lea": "Team lead: books and starts",
@@ -90,6 +90,20 @@ def runners_of(cluster: Cluster) -> QuerySet[User]:
     return User.objects.filter(pk__in=runners.values("user"), is_active=True).order_by(
         "first_name", "last_name", "username"
     )
+
+
+def current_stop() -> EmergencyStop | None:
+    """The emergency stop that is set now; it concerns everybody, and so everybody may read it.
+
+    One query, on an index that holds at most one entry.
+    """
+    return EmergencyStop.objects.select_related("set_by").filter(released_at__isnull=True).first()
+
+
+def newest_stops(limit: int = 20) -> list[EmergencyStop]:
+    """Every stop that was released, the newest first."""
+    ended = EmergencyStop.objects.filter(released_at__isnull=False)
+    return list(ended.select_related("set_by", "released_by")[:limit])
 
 
 def setups_in_progress(user: User) -> list[ClusterSetup]:

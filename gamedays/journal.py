@@ -22,6 +22,7 @@ from gamedays.drivers.cluster import PodSighting
 from gamedays.execution.judge import judge_run
 from gamedays.execution.world import PodCensus, RowsLostError, Run, Sample
 from gamedays.models import Gameday, Injection, Lease, PodRecord, SampleBlock, TimelineEntry
+from gamedays.operations.emergency import stopped_on_the_way
 from gamedays.operations.outcomes import record_outcomes
 
 if TYPE_CHECKING:
@@ -97,6 +98,8 @@ class Journal:
             raise ValueError(f"an injection never goes from {run.state} to {to}")
         with transaction.atomic():
             if not _prove_fence(run.id, run.fence):
+                return None
+            if stopped_on_the_way(run.id, to):
                 return None
             found = Injection.objects.filter(pk=run.id, state=run.state)
             if unless_aborted:

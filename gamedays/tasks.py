@@ -10,6 +10,7 @@ from django.db import connection
 
 from gamedays.execution import shell
 from gamedays.operations.due import start_due, wake_planned
+from gamedays.operations.emergency import enforce_emergency_stop
 
 _STOPPING = shell.Stopping()
 
@@ -28,7 +29,9 @@ def conduct(injection_id: str) -> None:
 
 @shared_task(name="gamedays.tasks.look_for_due", queue="default", acks_late=False)
 def look_for_due() -> None:
-    """Start what is booked for now, and wake planned injections whose message was lost."""
+    """Start what is booked for now, wake planned injections whose message was lost, and hold an
+    emergency stop up."""
+    enforce_emergency_stop()
     start_due()
     wake_planned()
 

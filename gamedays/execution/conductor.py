@@ -100,7 +100,8 @@ class Conductor(WayBack):
             text="The way back is written down. Arming it on "
             f"{', '.join(sorted(recipe['faults']))}.",
         )
-        return self._arming(moved, fresh=True) if moved else None
+        # An emergency stop, or somebody who took over: the next look at the row tells which.
+        return self._arming(moved, fresh=True) if moved else 0.0
 
     def _arming(self, run: Run, *, fresh: bool = False) -> float | None:
         if not fresh:

@@ -12,12 +12,15 @@ from django.utils import timezone
 from core import policies
 from core.choices import SlotKind
 from core.errors import Conflict, Invalid
+from core.operations.emergency import require_no_stop
 from core.operations.slots import release_slot, take_slot
 from gamedays.choices import FINAL, EntryKind, GamedayState, InjectionState, VerificationTask
 from gamedays.models import AgendaItem, Gameday, Injection, Lease, TimelineEntry, Verification
 from gamedays.operations.messages import send_conduct
 
 if TYPE_CHECKING:
+    import uuid
+
     from core.models import User
 
 _NOTE_MAX = 4000
@@ -28,8 +31,9 @@ def start_gameday(*, actor: User, gameday: Gameday) -> Injection:
 
     Raises:
         NotFound, NotAllowed: only leads and engineers start.
-        Conflict: `gameday_over`, `agenda_done`, `cluster_busy` (one fault at a time), or
-            `booking_overlaps` when it would begin early, inside another booking.
+        Conflict: `gameday_over`, `agenda_done`, `cluster_busy` (one fault at a time),
+            `emergency_stop`, or `booking_overlaps` when it would begin early, inside another
+            booking.
     """
     policies.require_run(actor, gameday.cluster)
     with transaction.atomic():
@@ -44,6 +48,7 @@ def start_gameday(*, actor: User, gameday: Gameday) -> Injection:
 
 def begin_next(*, gameday: Gameday, actor: User, due_at: dt.datetime) -> Injection:
     """Plan the next fault of a locked gameday row. Inside the caller's transaction."""
+    require_no_stop()
     item = next_item(gameday)
     if item is None:
         raise Conflict("Every fault of the agenda has been run.", code="agenda_done")
@@ -90,26 +95,42 @@ def abort_injection(*, actor: User, injection: Injection) -> Injection:
     anything is armed and conducted, the row itself is refused at once.
     """
     policies.require_see(actor, injection.cluster)
+    return ask_for_abort(injection.pk, actor=actor, text=f"Abort requested by {actor}.")
+
+
+def ask_for_abort(injection_id: uuid.UUID, *, actor: User, text: str) -> Injection:
+    """The abort itself, without asking who may: for `abort_injection` and the emergency stop."""
     with transaction.atomic():
-        injection = Injection.objects.select_for_update().get(pk=injection.pk)
+        # A lease that nobody holds is locked before the injection, in everybody's order; one that
+        # somebody holds is left alone, so that an abort never waits for its conductor's commit.
+        unclaimed = Lease.objects.filter(injection=injection_id, fence=0)
+        unclaimed.select_for_update().first()
+        injection = Injection.objects.select_for_update().get(pk=injection_id)
         if injection.is_final or injection.abort_requested_at is not None:
             return injection
         injection.abort_requested_at = timezone.now()
         injection.abort_requested_by = actor
         # Nobody conducts it: raise the fence, so that a late message finds nothing to claim. Where
         # a conductor was quicker, no row changes, and it is the conductor that refuses.
-        unclaimed = Lease.objects.filter(injection=injection, fence=0)
         if injection.state == InjectionState.PLANNED and unclaimed.update(fence=1) == 1:
             injection.state = InjectionState.REFUSED
             injection.reason = f"Aborted by {actor} before anything was touched."
             injection.ended_at = timezone.now()
             release_slot(holder=injection.pk)
-        injection.save()
+        injection.save(
+            update_fields=[
+                "abort_requested_at",
+                "abort_requested_by",
+                "state",
+                "reason",
+                "ended_at",
+            ]
+        )
         TimelineEntry.objects.create(
             injection=injection,
             at=timezone.now(),
             kind=EntryKind.ACTION,
-            text=f"Abort requested by {actor}.",
+            text=text,
             actor=actor,
             data={"abort": "requested", "state": injection.state},
         )

@@ -62,6 +62,11 @@ def run_with_id(user: User, run_id: uuid.UUID) -> Injection:
     return found
 
 
+def live_runs(user: User) -> list[Injection]:
+    """Every fault that holds a slot, on clusters that the person may see."""
+    return list(Injection.objects.visible_to(user).live().select_related("cluster"))
+
+
 def timeline(run: Injection) -> list[TimelineEntry]:
     """Everything that was written down, oldest first."""
     return list(run.timeline.select_related("actor"))

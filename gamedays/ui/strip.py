@@ -10,6 +10,7 @@ from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
+from core.selectors import current_stop
 from core.ui.requests import person
 from gamedays.selectors.strip import StripLine, strip_lines
 from gamedays.selectors.words import scenario_title as title_of
@@ -17,11 +18,14 @@ from gamedays.selectors.words import scenario_title as title_of
 if TYPE_CHECKING:
     from django.template.context import Context
 
+    from core.models import EmergencyStop
+
 register = template.Library()
 
 LIVE_EVERY_S = 1
 QUIET_EVERY_S = 5
 _LINES = "belay_strip_lines"
+_STOP = "belay_emergency_stop"
 
 
 @require_GET
@@ -64,6 +68,14 @@ def lines_of(request: HttpRequest) -> list[StripLine]:
     return known
 
 
+def stop_of(request: HttpRequest) -> EmergencyStop | None:
+    """The emergency stop that is set, read once for a request."""
+    if not hasattr(request, _STOP):
+        setattr(request, _STOP, current_stop())
+    found: EmergencyStop | None = getattr(request, _STOP)
+    return found
+
+
 def strip_context(request: HttpRequest) -> dict[str, Any]:
     user = getattr(request, "user", None)
     if user is None or not user.is_authenticated:
@@ -72,6 +84,7 @@ def strip_context(request: HttpRequest) -> dict[str, Any]:
     live = any(line.live is not None for line in lines)
     return {
         "lines": lines,
+        "stop": stop_of(request),
         "every_s": LIVE_EVERY_S if live else QUIET_EVERY_S,
         "request": request,
     }

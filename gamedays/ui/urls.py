@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from gamedays.ui import bookings, clusters, findings, runs, scenarios, strip, week
+from gamedays.ui import bookings, clusters, emergency, findings, runs, scenarios, strip, week
 
 urlpatterns = [
     path("", week.week, name="week"),
@@ -21,6 +21,9 @@ urlpatterns = [
     path("runs/<uuid:run_id>/samples.json", runs.run_samples, name="run_samples"),
     path("runs/<uuid:run_id>/abort/", runs.abort, name="abort_run"),
     path("runs/<uuid:run_id>/notes/", runs.add_note, name="add_note"),
+    path("emergency/", emergency.emergency, name="emergency"),
+    path("emergency/set/", emergency.set_stop, name="set_stop"),
+    path("emergency/release/", emergency.release_stop, name="release_stop"),
     path("findings/", findings.findings, name="findings"),
     path("findings/<int:finding_id>/", findings.finding, name="finding"),
     path("findings/<int:finding_id>/edit/", findings.edit, name="edit_finding"),

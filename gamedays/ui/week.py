@@ -11,7 +11,7 @@ from core import selectors as core_selectors
 from core.ui.requests import person
 from gamedays.selectors import week as selectors
 from gamedays.ui.loop import loop_picture
-from gamedays.ui.strip import lines_of
+from gamedays.ui.strip import lines_of, stop_of
 
 
 @require_GET
@@ -30,6 +30,9 @@ def week(request: HttpRequest) -> HttpResponse:
             "here": "",
             "newcomer": selectors.is_newcomer(user),
             "progress": selectors.progress(user),
+            "stop": stop_of(request),
+            # Whoever sees a cluster; `policies.may_stop` says the same with a query of its own.
+            "may_stop": any(line.slug for line in lines_of(request)),
             "can_book": core_selectors.bookable_clusters(user).exists(),
         },
     )

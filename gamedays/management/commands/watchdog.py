@@ -17,6 +17,7 @@ from gamedays.choices import BEFORE_ARMING, FINAL, InjectionState
 from gamedays.execution import shell
 from gamedays.execution.watchdog import TICK_S, LeaseRow, Watchdog
 from gamedays.models import Lease
+from gamedays.operations.emergency import enforce_emergency_stop
 
 log = structlog.get_logger(__name__)
 _ABORTABLE = {
@@ -32,6 +33,8 @@ class LeaseTable:
     """`LeaseBook` on PostgreSQL."""
 
     def rows(self) -> Iterable[LeaseRow]:
+        # Whoever set an emergency stop may have died before it had aborted everything.
+        enforce_emergency_stop()
         leases = Lease.objects.filter(fence__gt=0).exclude(injection__state__in=sorted(FINAL))
         for lease in leases.select_related("injection"):
             injection = lease.injection
