@@ -23,7 +23,7 @@ test: ## Run all that CI runs, on a real range and in a real browser
 
 .PHONY: test-fast
 test-fast: venv ## Run what needs neither the range nor a browser (at most 3 minutes)
-	@exec $(PY) -m pytest -m "not range and not browser"
+	@exec $(PY) -m pytest -n 2 --dist loadfile -m "not range and not browser"
 
 .PHONY: lint
 lint: venv ## Check style, types, imports, templates, migrations and lock files
@@ -49,4 +49,4 @@ venv-run:
 .PHONY: lock
 lock: ## Resolve pyproject.toml again into the lock files (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -o requirements.lock pyproject.toml
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --group dev -o requirements-dev.lock pyproject.toml
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -c requirements.lock --group dev -o requirements-dev.lock pyproject.toml

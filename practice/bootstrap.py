@@ -39,19 +39,20 @@ def secrets_of(plan: Plan) -> dict[str, str]:
     return made
 
 
-def registration(node: Node) -> Json:
+def registration(plan: Plan, node: Node) -> Json:
     """How a node introduces itself. The cgroup root differs per node, so it is a flag."""
-    return {
+    own: Json = {
         "name": node.name,
         "criSocket": "unix:///run/containerd/containerd.sock",
         "imagePullPolicy": "Never",
         "ignorePreflightErrors": ["all"],
-        "taints": [],
         "kubeletExtraArgs": [
             {"name": "node-ip", "value": node.address},
             {"name": "cgroup-root", "value": f"/{node.cgroup}"},
         ],
     }
+    # Without the key kubeadm sets its usual taint on a control plane, and none on a worker.
+    return own if plan.keeps_pods_off_control_planes else own | {"taints": []}
 
 
 def init_config(plan: Plan, first: Node, keys: dict[str, str]) -> list[Json]:
@@ -88,7 +89,7 @@ def init_config(plan: Plan, first: Node, keys: dict[str, str]) -> list[Json]:
                 }
             ],
             "certificateKey": keys["certificate_key"],
-            "nodeRegistration": registration(first),
+            "nodeRegistration": registration(plan, first),
         },
         {
             "apiVersion": KUBEADM,
@@ -112,25 +113,25 @@ def init_config(plan: Plan, first: Node, keys: dict[str, str]) -> list[Json]:
 
 
 def join_config(plan: Plan, node: Node, keys: dict[str, str], ca_hash: str) -> list[Json]:
-    """The document for `kubeadm join` as a further control-plane node."""
-    return [
-        {
-            "apiVersion": KUBEADM,
-            "kind": "JoinConfiguration",
-            "discovery": {
-                "bootstrapToken": {
-                    "token": keys["token"],
-                    "apiServerEndpoint": f"{plan.gateway}:{API_PORT}",
-                    "caCertHashes": [ca_hash],
-                }
-            },
-            "controlPlane": {
-                "certificateKey": keys["certificate_key"],
-                "localAPIEndpoint": {"advertiseAddress": node.address, "bindPort": API_PORT},
-            },
-            "nodeRegistration": registration(node),
+    """The document for `kubeadm join` as a further control-plane node, or as a worker."""
+    document: Json = {
+        "apiVersion": KUBEADM,
+        "kind": "JoinConfiguration",
+        "discovery": {
+            "bootstrapToken": {
+                "token": keys["token"],
+                "apiServerEndpoint": f"{plan.gateway}:{API_PORT}",
+                "caCertHashes": [ca_hash],
+            }
+        },
+        "nodeRegistration": registration(plan, node),
+    }
+    if node.is_control_plane:
+        document["controlPlane"] = {
+            "certificateKey": keys["certificate_key"],
+            "localAPIEndpoint": {"advertiseAddress": node.address, "bindPort": API_PORT},
         }
-    ]
+    return [document]
 
 
 def init_cluster(plan: Plan) -> None:

@@ -7,21 +7,22 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 
 from practice import (
     nodes,
     preflight,
-    raising,
     slots,
     status,
     supervisor,
     teardown,
+    turn,
     weaknesses,
 )
 from practice.facts import RangeFacts, read_progress
-from practice.plan import Plan, check_name, load_plan
+from practice.plan import CONTROL_PLANES, Plan, check_name, load_plan
 from practice.system import REPOSITORY, SYSTEM_PATH, RangeError, wait_until
 
 DEFAULT = "demo"
@@ -45,6 +46,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--crash-loop-max", metavar="DURATION",
         help="longest pause of the kubelet between restarts, such as 10s (for tests)",
     )  # fmt: skip
+    up.add_argument(
+        "--control-planes", type=int, metavar="N",
+        help=f"API servers and etcd members of a new range (default: {CONTROL_PLANES})",
+    )  # fmt: skip
+    up.add_argument(
+        "--workers", type=int, metavar="N",
+        help="nodes of a new range that have neither (default: 0)",
+    )  # fmt: skip
     down = verb("down", "Take the range away, whole.")
     down.add_argument(
         "--purge-cache", action="store_true", help="delete built programs and images too"
@@ -52,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     shown = verb("status", "Say how the range is.")
     shown.add_argument("--json", action="store_true", help="for programs")
     again = verb("restart-node", "Pull a node's plug and start it again with the same disk.")
-    again.add_argument("node", metavar="NODE", help="qa-1, qa-2 or qa-3")
+    again.add_argument("node", metavar="NODE", help="such as qa-1, or qa-w1")
     fix = verb("fix", "Apply the documented fix of a weakness to the living range.")
     fix.add_argument("fix", metavar="FIX", help=", ".join(weaknesses.FIXES))
     fix.add_argument("--undo", action="store_true", help="take the fix back")
@@ -91,24 +100,31 @@ def say(line: str) -> None:
 def _up(options: argparse.Namespace) -> int:
     if found := preflight.problems():
         raise RangeError("; ".join(found))
-    plan = slots.claim(options.name, crash_loop_max=options.crash_loop_max)
-    if options.foreground:
-        return _up_in_foreground(plan)
-    if not supervisor.running(plan):
-        supervisor.launch(plan)
-    elif preflight.is_ready(plan.name):
-        if all(nodes.kubelet_healthy(node) for node in plan.nodes):
-            say(f"range {plan.name} is up: {plan.api_endpoint}, shop at {plan.shop_url}")
-            return 0
-        say(f"range {plan.name} is up, but not every node is well: going over it again")
-        supervisor.end_supervisor(plan)
-        supervisor.launch(plan)
+    with ExitStack() as turns:
+        turns.enter_context(turn.to_raise(options.name, say))
+        plan = slots.claim(
+            options.name,
+            crash_loop_max=options.crash_loop_max,
+            control_planes=options.control_planes,
+            workers=options.workers,
+        )
+        if options.foreground:
+            return _up_in_foreground(plan, supervised=turns.close)
+        if not supervisor.running(plan):
+            supervisor.launch(plan)
+        elif preflight.is_ready(plan.name):
+            if all(nodes.kubelet_healthy(node) for node in plan.nodes):
+                say(f"range {plan.name} is up: {plan.api_endpoint}, shop at {plan.shop_url}")
+                return 0
+            say(f"range {plan.name} is up, but not every node is well: going over it again")
+            supervisor.end_supervisor(plan)
+            supervisor.launch(plan)
     return _follow(plan)
 
 
-def _up_in_foreground(plan: Plan) -> int:
+def _up_in_foreground(plan: Plan, *, supervised: Callable[[], None]) -> int:
     plan.logs.mkdir(parents=True, exist_ok=True)
-    code = supervisor.supervise(plan, echo=say)
+    code = supervisor.supervise(plan, echo=say, supervised=supervised)
     if code == 0:  # told to stop
         # The raising thread may be in the middle of anything: a new program in this process's
         # place has no such thread, and the locks of this one fall with it.
@@ -135,6 +151,8 @@ def _follow(plan: Plan) -> int:
             if progress.phase == "failed" and not alive:
                 return 1
         if not alive:
+            if not (plan.dir / "plan.json").exists():
+                raise RangeError(f"range {plan.name} was taken down meanwhile")
             raise RangeError(
                 f"the supervisor of range {plan.name} ended; {plan.logs}/supervisor.log says why"
             )
@@ -196,7 +214,7 @@ def _fix(options: argparse.Namespace) -> int:
 
 def _load_guard(options: argparse.Namespace) -> int:
     name = options.range or options.name
-    image = raising.load_guard(load_plan(name))
+    image = nodes.load_guard(load_plan(name))
     replace(RangeFacts.load(name), guard_image=image).save()
     say(image)
     return 0

@@ -25,7 +25,7 @@ def kubectl(plan: Plan, argv: Sequence[str], *, stdin: str | None = None,
     """
     program = str(plan.dir / "bin" / "kubectl")
     base = [program, f"--kubeconfig={plan.admin_kubeconfig}", "--request-timeout=30s"]
-    ready = next((node for node in plan.nodes if api_ready(node)), None)
+    ready = next((node for node in plan.control_plane_nodes if api_ready(node)), None)
     if ready is not None:
         base.append(f"--server={ready.api_server}")
     return run([*base, *argv], stdin=stdin, timeout=timeout)

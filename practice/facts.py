@@ -23,7 +23,9 @@ class NodeFacts:
     name: str
     address: str
     api_server: str
-    """Address of this node's own API server, past the proxy."""
+    """Address of this node's own API server, past the proxy; empty on a worker."""
+    control_plane: bool = True
+    """Whether the node has an API server and an etcd member of its own."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from practice import cgroups, network
+from practice.images import guard_archive, guard_image_name
 from practice.keeper import Service, read_record
 from practice.node_init import NODE_PATH, Spec
 from practice.plan import REGISTRY_HOST, REGISTRY_NODE_PORT, Node, Plan
@@ -210,3 +211,11 @@ def kubelet_healthy(node: Node) -> bool:
     except CommandError:
         return False
     return True
+
+
+def load_guard(plan: Plan) -> str:
+    """Build the guard's image when the guard changed, import it into every node, name it."""
+    archive: Path = guard_archive()
+    for node in plan.nodes:
+        import_images(node, [archive.name])
+    return guard_image_name()

@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from practice.system import RangeError
 
 NAME = re.compile(r"^[a-z][a-z0-9]{0,9}$")
-NODE_COUNT = 3
+CONTROL_PLANES = 3
+"""Nodes with an etcd member and an API server, unless asked for otherwise."""
+CONTROL_PLANES_ALLOWED = (1, 3, 5)
+"""etcd needs a majority: an even number of members survives no more losses than one fewer."""
+WORKERS_MOST = 4
 SLOTS = 10
 """How many ranges can stand beside each other: each has a slot, and addresses of its own."""
 SHOP_HOST = "shop.qa.local"
@@ -48,17 +52,42 @@ def range_dir(name: str) -> Path:
     return ranges_dir() / check_name(name)
 
 
+def check_shape(control_planes: int, workers: int) -> None:
+    """Raise RangeError unless a range can have that many nodes of each kind.
+
+    At least two nodes run ordinary pods: Contour's two replicas stand on two nodes.
+    """
+    if control_planes not in CONTROL_PLANES_ALLOWED:
+        allowed = ", ".join(map(str, CONTROL_PLANES_ALLOWED))
+        raise RangeError(
+            f"{control_planes} control-plane nodes make no sensible etcd: choose one of {allowed}"
+        )
+    if not 0 <= workers <= WORKERS_MOST:
+        raise RangeError(f"{workers} workers are not possible: choose 0 to {WORKERS_MOST}")
+    if control_planes + workers < 2:
+        raise RangeError(
+            "one node alone cannot hold the two Contour replicas: add `--workers 1` or more"
+        )
+
+
 @dataclass(frozen=True)
 class Node:
-    """One node of a range."""
+    """One node of a range: a control-plane node, or (with a `worker` number) a worker."""
 
     range_name: str
     slot: int
     number: int
+    """Its place among all nodes, from 1: addresses and cable names follow from it."""
+    worker: int = 0
+    """Its place among the workers, from 1; 0 for a control-plane node."""
 
     @property
     def name(self) -> str:
-        return f"qa-{self.number}"
+        return f"qa-w{self.worker}" if self.worker else f"qa-{self.number}"
+
+    @property
+    def is_control_plane(self) -> bool:
+        return not self.worker
 
     @property
     def address(self) -> str:
@@ -70,7 +99,8 @@ class Node:
 
     @property
     def api_server(self) -> str:
-        return f"https://{self.address}:{API_PORT}"
+        """Address of this node's own API server; empty on a worker, which has none."""
+        return f"https://{self.address}:{API_PORT}" if self.is_control_plane else ""
 
     @property
     def dir(self) -> Path:
@@ -104,6 +134,8 @@ class Plan:
     slot: int
     crash_loop_max: str = ""
     """The kubelet's longest pause between restarts (a duration such as 10s); empty: its own."""
+    control_planes: int = CONTROL_PLANES
+    workers: int = 0
 
     @property
     def dir(self) -> Path:
@@ -115,7 +147,36 @@ class Plan:
 
     @property
     def nodes(self) -> list[Node]:
-        return [Node(self.name, self.slot, number) for number in range(1, NODE_COUNT + 1)]
+        """Every node, the control planes first."""
+        return [*self.control_plane_nodes, *self.worker_nodes]
+
+    @property
+    def control_plane_nodes(self) -> list[Node]:
+        return [Node(self.name, self.slot, n) for n in range(1, self.control_planes + 1)]
+
+    @property
+    def worker_nodes(self) -> list[Node]:
+        first = self.control_planes
+        return [Node(self.name, self.slot, first + n, n) for n in range(1, self.workers + 1)]
+
+    @property
+    def registry_node(self) -> Node:
+        """The node whose disk holds the registry's content: it must outlive the registry's pod."""
+        return self.nodes[-1]
+
+    @property
+    def keeps_pods_off_control_planes(self) -> bool:
+        """Whether control planes keep kubeadm's taint: only where workers hold every pod."""
+        return self.workers >= 2
+
+    @property
+    def shape(self) -> str:
+        """How many nodes of each kind, in words."""
+        planes, workers = self.control_planes, self.workers
+        return (
+            f"{planes} control-plane node{'s' if planes != 1 else ''} and "
+            f"{workers or 'no'} worker{'s' if workers != 1 else ''}"
+        )
 
     def node(self, name: str) -> Node:
         """The node of that name; RangeError names the ones there are."""
@@ -183,9 +244,7 @@ class Plan:
         return {"BELAY_RANGE_DIR": str(self.dir)}
 
     def to_json(self) -> str:
-        return json.dumps(
-            {"name": self.name, "slot": self.slot, "crash_loop_max": self.crash_loop_max}
-        )
+        return json.dumps(asdict(self))
 
 
 def load_plan(name: str) -> Plan:
@@ -201,4 +260,16 @@ def load_plan(name: str) -> Plan:
         raise RangeError(
             f"{path} is damaged ({error}): `range down --name {name}`, then up again"
         ) from None
-    return Plan(data["name"], data["slot"], data.get("crash_loop_max", ""))
+    return Plan(**data)
+
+
+def plan_from_disk(name: str) -> Plan:
+    """The plan of a range whose plan file is gone or damaged, as far as its directories tell.
+
+    Its addresses are not known (slot 0 stands in for them); names of nodes, links, namespaces and
+    cgroups are, and tear-down needs no more. Never fewer nodes than a range usually has.
+    """
+    found = [path.name for path in (range_dir(name) / "nodes").glob("qa-*")]
+    workers = sum(1 for node in found if node.startswith("qa-w"))
+    planes = len(found) - workers
+    return Plan(name, 0, control_planes=max(planes, CONTROL_PLANES), workers=workers)

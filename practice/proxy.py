@@ -81,8 +81,9 @@ def bootstrap(plan: Plan) -> Object:
 
 
 def api_cluster(plan: Plan, *, check_readyz: bool) -> Object:
-    """The three API servers. Without `check_readyz` an open port passes for a healthy server."""
-    cluster = _cluster("api", [node.address for node in plan.nodes], API_PORT)
+    """The API servers. Without `check_readyz` an open port passes for a healthy server."""
+    addresses = [node.address for node in plan.control_plane_nodes]
+    cluster = _cluster("api", addresses, API_PORT)
     timing: Object = {
         "timeout": "2s", "interval": "1s", "no_traffic_interval": "1s",
         "unhealthy_threshold": 2, "healthy_threshold": 1,

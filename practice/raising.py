@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
 from typing import Protocol
 
 from practice import (
@@ -24,6 +22,7 @@ from practice import (
     preflight,
     proxy,
     registry,
+    trickle,
     versions,
     weaknesses,
     workloads,
@@ -33,22 +32,8 @@ from practice.facts import NodeFacts, RangeFacts, Reporter
 from practice.imagefile import Image
 from practice.keeper import Service
 from practice.plan import LEGACY_PORT, REGISTRY_NODE_PORT, SHOP_HOST, Node, Plan
+from practice.steps import COLD_BUILD_S, join_step, steps_of
 from practice.system import SYSTEM_PATH, CommandError, RangeError, wait_until
-
-STEPS = {
-    "look at this machine": 1.0,
-    "build the programs": 2.0,
-    "write the images": 2.0,
-    "start the nodes": 12.0,
-    "make the first node a cluster": 25.0,
-    "join the second node": 35.0,
-    "join the third node": 35.0,
-    "fill the registry": 10.0,
-    "start the workloads": 30.0,
-    "introduce Belay": 3.0,
-    "wait until traffic flows": 10.0,
-}
-COLD_BUILD_S = 700.0
 
 
 class Hands(Protocol):
@@ -64,7 +49,7 @@ class Raising:
 
     def __init__(self, plan: Plan, hands: Hands, *, echo: Callable[[str], None]) -> None:
         self.plan, self.hands = plan, hands
-        self.report = Reporter(plan.dir / "progress.json", STEPS, echo=echo)
+        self.report = Reporter(plan.dir / "progress.json", steps_of(plan), echo=echo)
         self.built: Built
         self.archives: list[str] = []
         self.guard_image = ""
@@ -133,7 +118,7 @@ class Raising:
                    "SHOP_DRAIN": "0s"},
             )
         )  # fmt: skip
-        if not any(bootstrap.has_joined(node) for node in plan.nodes):
+        if not any(bootstrap.has_joined(node) for node in plan.control_plane_nodes):
             for node in plan.nodes:
                 self._make_fresh(node)
         for node in plan.nodes:
@@ -147,15 +132,16 @@ class Raising:
             for node in plan.nodes[1:]:
                 imports[node.name] = pool.submit(self._ready_to_run, node)
             self.report.begin("make the first node a cluster")
-            made_now = not any(bootstrap.has_joined(node) for node in plan.nodes)
+            planes = plan.control_plane_nodes
+            made_now = not any(bootstrap.has_joined(node) for node in planes)
             if made_now:
                 bootstrap.init_cluster(plan)
-            via = next(node for node in plan.nodes if bootstrap.has_joined(node))
+            via = next(node for node in planes if bootstrap.has_joined(node))
             bootstrap.write_owner_files(plan, via)
             try:
                 cluster.wait_for_api(via, timeout=180)
             except RangeError:
-                if all(bootstrap.has_joined(node) for node in plan.nodes):
+                if all(bootstrap.has_joined(node) for node in planes):
                     raise
                 # A half-made cluster without a quorum is cheaper to make again than to mend.
                 self.report.say("the half-made cluster does not answer: making it again")
@@ -168,11 +154,9 @@ class Raising:
                 bootstrap.write_owner_files(plan, via)
             self._spread_dns()
             self._apply_once("projectcontour/envoy", "daemonset", workloads.contour(self.built))
-            self._apply_once("registry/registry", "deployment", workloads.registry())
-            for node, step in zip(
-                plan.nodes[1:], ("join the second node", "join the third node"), strict=True
-            ):
-                self.report.begin(step)
+            self._apply_once("registry/registry", "deployment", workloads.registry(plan))
+            for node in plan.nodes[1:]:
+                self.report.begin(join_step(node))
                 imports[node.name].result()
                 if not bootstrap.has_joined(node):
                     self._join(node, via, fresh=made_now)
@@ -211,19 +195,24 @@ class Raising:
                     timeout=180, what=f"kubelet of {node.name} healthy", every=1.0,
                 )  # fmt: skip
             except RangeError:
+                if self.plan.control_plane_nodes == [node]:
+                    name = self.plan.name
+                    raise RangeError(
+                        f"{node.name} does not come up, and it is the only control-plane node: "
+                        f"the cluster is lost; `range down --name {name}`, then up again"
+                    ) from None
                 self.report.say(f"{node.name} does not come up: making it again")
-                other = next(
-                    (n for n in self.plan.nodes if n != node and cluster.api_ready(n)), via
-                )
+                planes = self.plan.control_plane_nodes
+                other = next((n for n in planes if n != node and cluster.api_ready(n)), via)
                 (node.root / bootstrap.DONE).unlink(missing_ok=True)
                 self._join(node, other, fresh=False)
-        for node in self.plan.nodes:
+        for node in self.plan.control_plane_nodes:
             cluster.wait_for_api(node, timeout=240)
 
     def _fill(self) -> None:
         plan = self.plan
         self.report.begin("fill the registry")
-        host = plan.node(workloads.REGISTRY_NODE).address
+        host = plan.registry_node.address
         cluster.wait_rolled_out(plan, "registry", "deployment", "registry", timeout=180)
         shop = images.shop_image(self.built)
         for name in workloads.PUSHED:
@@ -273,7 +262,7 @@ class Raising:
 
     def _load_guard(self) -> None:
         try:
-            self.guard_image = load_guard(self.plan)
+            self.guard_image = nodes.load_guard(self.plan)
         except (RangeError, OSError) as error:
             self.report.say(f"no guard image yet: {error}")
 
@@ -282,7 +271,7 @@ class Raising:
         self.report.begin("introduce Belay")
         owner.introduce(plan)
         self.report.begin("wait until traffic flows")
-        wait_until(lambda: shop_answers(plan), timeout=120, what=f"shop at {plan.shop_url}")
+        wait_until(lambda: trickle.shop_answers(plan), timeout=120, what=f"shop at {plan.shop_url}")
         self._save_facts("ready")
 
     def _start(self, node: Node) -> None:
@@ -321,7 +310,12 @@ def facts(plan: Plan, phase: str, *, guard_image: str) -> RangeFacts:
         kubeconfig=str(plan.kubeconfig),
         admin_kubeconfig=str(plan.admin_kubeconfig),
         nodes=[
-            NodeFacts(name=node.name, address=node.address, api_server=node.api_server)
+            NodeFacts(
+                name=node.name,
+                address=node.address,
+                api_server=node.api_server,
+                control_plane=node.is_control_plane,
+            )
             for node in plan.nodes
         ],
         shop_url=plan.shop_url,
@@ -331,23 +325,3 @@ def facts(plan: Plan, phase: str, *, guard_image: str) -> RangeFacts:
         proxy_admin=plan.proxy_admin,
         weaknesses={name: bool(state) for name, state in states.items()},
     )
-
-
-def load_guard(plan: Plan) -> str:
-    """Build the guard's image when the guard changed, import it into every node, name it."""
-    archive: Path = images.guard_archive()
-    for node in plan.nodes:
-        nodes.import_images(node, [archive.name])
-    return images.guard_image_name()
-
-
-def shop_answers(plan: Plan) -> bool:
-    """Whether a request through the edge reaches the shop."""
-    link = http.client.HTTPConnection(plan.gateway, timeout=3)
-    try:
-        link.request("GET", "/", headers={"Host": SHOP_HOST})
-        return link.getresponse().status == 200
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        link.close()

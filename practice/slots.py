@@ -6,28 +6,52 @@ import ipaddress
 import json
 from dataclasses import replace
 
-from practice.plan import SLOTS, Plan, load_plan, range_dir, ranges_dir
+from practice.plan import CONTROL_PLANES, SLOTS, Plan, check_shape, load_plan, range_dir, ranges_dir
 from practice.system import RangeError, file_lock, run, write_atomic
 
 Network = ipaddress.IPv4Network
 
 
-def claim(name: str, *, crash_loop_max: str | None = None) -> Plan:
+def claim(
+    name: str,
+    *,
+    crash_loop_max: str | None = None,
+    control_planes: int | None = None,
+    workers: int | None = None,
+) -> Plan:
     """Return the plan of the range, making it (and taking a slot) when it is new.
 
-    A range keeps its slot until it is dropped. Raises RangeError when every slot is taken.
+    A range keeps its slot and its nodes until it is dropped; None asks for what it has. Raises
+    RangeError when every slot is taken, and when a range that exists has other nodes than asked.
     """
     with file_lock(ranges_dir() / ".slots.lock"):
         if (range_dir(name) / "plan.json").exists():
             plan = load_plan(name)
+            refuse_another_shape(plan, control_planes, workers)
             if crash_loop_max is not None:
                 plan = replace(plan, crash_loop_max=crash_loop_max)
         else:
-            plan = Plan(name, choose(taken_slots(), used_networks()), crash_loop_max or "")
+            planes = CONTROL_PLANES if control_planes is None else control_planes
+            check_shape(planes, workers or 0)
+            slot = choose(taken_slots(), used_networks())
+            plan = Plan(name, slot, crash_loop_max or "", planes, workers or 0)
         write_atomic(plan.dir / "plan.json", plan.to_json())
         for private in (plan.logs, plan.dir / "nodes"):  # tokens and keys pass through both
             private.mkdir(mode=0o700, exist_ok=True)
     return plan
+
+
+def refuse_another_shape(plan: Plan, control_planes: int | None, workers: int | None) -> None:
+    """Raise RangeError when other numbers of nodes are asked for than the range has."""
+    wanted = (
+        plan.control_planes if control_planes is None else control_planes,
+        plan.workers if workers is None else workers,
+    )
+    if wanted != (plan.control_planes, plan.workers):
+        raise RangeError(
+            f"range {plan.name} has {plan.shape}, and a range keeps its nodes: "
+            f"`range down --name {plan.name}` first, or give the other one another name"
+        )
 
 
 def choose(taken: set[int], used: list[Network]) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 
 from practice import cluster, nodes, proxy, supervisor, weaknesses
 from practice.facts import RangeFacts, read_progress
-from practice.plan import Plan, load_plan, ranges_dir
+from practice.plan import Node, Plan, load_plan, ranges_dir
 from practice.system import CommandError, RangeError
 
 Object = dict[str, Any]
@@ -41,7 +41,7 @@ def look(plan: Plan) -> Object:
         "phase": phase,
         "message": progress.message if progress else "",
         "supervised": supervised,
-        "whole": phase == "ready" and supervised and all(n["api_ready"] for n in found),
+        "whole": phase == "ready" and supervised and all(is_well(n) for n in found),
         "api_endpoint": plan.api_endpoint,
         "shop_url": plan.shop_url,
         "kubeconfig": str(plan.kubeconfig),
@@ -60,14 +60,20 @@ def look(plan: Plan) -> Object:
     }
 
 
-def _node(node: Any) -> Object:
+def is_well(node: Object) -> bool:
+    """Whether a control plane's API answers, or a worker's kubelet is healthy."""
+    return bool(node["api_ready"] if node["control_plane"] else node["kubelet_healthy"])
+
+
+def _node(node: Node) -> Object:
     running = nodes.init_pid(node) is not None
     return {
         "name": node.name,
         "address": node.address,
         "running": running,
         "kubelet_healthy": running and nodes.kubelet_healthy(node),
-        "api_ready": running and cluster.api_ready(node),
+        "control_plane": node.is_control_plane,
+        "api_ready": running and cluster.api_ready(node) if node.is_control_plane else None,
     }
 
 
@@ -102,7 +108,8 @@ def lines(state: Object) -> list[str]:
     ]
     out += [
         f"  {node['name']}  {node['address']}  running {yes[node['running']]}, kubelet "
-        f"{yes[node['kubelet_healthy']]}, API server {yes[node['api_ready']]}"
+        f"{yes[node['kubelet_healthy']]}, "
+        + (f"API server {yes[node['api_ready']]}" if node["control_plane"] else "worker")
         for node in state["nodes"]
     ]
     pods = state["pods"]

@@ -85,9 +85,12 @@ def sole(plan: Plan) -> Iterator[None]:
         yield
 
 
-def supervise(plan: Plan, *, echo: Callable[[str], None]) -> int:
+def supervise(
+    plan: Plan, *, echo: Callable[[str], None], supervised: Callable[[], None] = lambda: None
+) -> int:
     """Raise the range and keep it until SIGTERM or SIGINT; return the exit code.
 
+    `supervised` is called once this process is on record as the range's supervisor.
     Ending it leaves the range's processes running: the next supervisor takes them over, and
     `range down` ends them. Only the shop's trickle ends with it.
     """
@@ -102,6 +105,7 @@ def supervise(plan: Plan, *, echo: Callable[[str], None]) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
     with sole(plan):
+        supervised()
         raising = Raising(plan, desk, echo=echo)
         trickle = Trickle(plan, stop)
 

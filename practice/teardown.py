@@ -11,10 +11,10 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from practice import cgroups, machine, network, nodes
+from practice import cgroups, machine, network, nodes, turn
 from practice.facts import RangeFacts
 from practice.keeper import read_record
-from practice.plan import Node, Plan, cache_dir, load_plan, range_dir, ranges_dir
+from practice.plan import Node, Plan, cache_dir, load_plan, plan_from_disk, range_dir, ranges_dir
 from practice.supervisor import end_supervisor
 from practice.system import RangeError, file_lock, is_alive, start_ticks, wait_until
 
@@ -22,14 +22,23 @@ from practice.system import RangeError, file_lock, is_alive, start_ticks, wait_u
 def drop(name: str, say: Callable[[str], None] = lambda _: None) -> list[str]:
     """Remove every trace of a range and return what could not be removed, one line each.
 
-    Works on a range that is up, half-raised, crashed, or gone already.
+    Works on a range that is up, half-raised, crashed, or gone already. Waits for whoever raises
+    or drops it at this moment.
     """
+    with turn.to_take_down(name, say):
+        return _drop(name, say)
+
+
+def _drop(name: str, say: Callable[[str], None]) -> list[str]:
     try:
         plan = load_plan(name)
     except RangeError:
         if not range_dir(name).exists():
-            return leftovers(Plan(name, 0))
-        plan = Plan(name, 0)  # a damaged plan: everything but its addresses follows from the name
+            left = leftovers(Plan(name, 0))
+            turn.forget(name)
+            remove_empty_directories()
+            return left
+        plan = plan_from_disk(name)
     problems: list[str] = []
     mark_dropping(plan)
 
@@ -53,8 +62,10 @@ def drop(name: str, say: Callable[[str], None] = lambda _: None) -> list[str]:
     say("deleting its files")
     attempt("files", lambda: delete_files(plan))
     attempt("settings of the machine", machine.restore)
+    left = leftovers(plan)
+    turn.forget(name)  # from here on somebody may raise it anew: nothing of it is looked at again
     attempt("empty directories", remove_empty_directories)
-    return problems + leftovers(plan)
+    return problems + left
 
 
 def mark_dropping(plan: Plan) -> None:

@@ -68,3 +68,15 @@ class Trickle(threading.Thread):
             "since": began, "last_error": self._last_error, "last_error_at": self._last_error_at,
         }  # fmt: skip
         write_atomic(self._path, json.dumps(record))
+
+
+def shop_answers(plan: Plan) -> bool:
+    """Whether a request through the edge reaches the shop."""
+    link = http.client.HTTPConnection(plan.gateway, timeout=3)
+    try:
+        link.request("GET", "/", headers={"Host": SHOP_HOST})
+        return link.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        link.close()

@@ -17,8 +17,6 @@ from practice.plan import (
 
 Object = dict[str, Any]
 SHOP_PORT = 8080
-REGISTRY_NODE = "qa-3"
-"""The node whose disk holds the registry's content: it must outlive the registry's pod."""
 PUSHED = ("shop", "prices", "vouchers")
 
 
@@ -66,7 +64,7 @@ def _use_own_images(spec: Object) -> None:
         container["image"], container["imagePullPolicy"] = own, "IfNotPresent"
 
 
-def registry() -> list[Object]:
+def registry(plan: Plan) -> list[Object]:
     """The in-cluster registry that the nodes really pull from."""
     labels = {"app": "registry"}
     config = {
@@ -92,7 +90,7 @@ def registry() -> list[Object]:
     }
     content = {"path": "/var/lib/registry", "type": "DirectoryOrCreate"}
     pod = {
-        "nodeSelector": {"kubernetes.io/hostname": REGISTRY_NODE},
+        "nodeSelector": {"kubernetes.io/hostname": plan.registry_node.name},
         "containers": [container],
         "volumes": [
             {"name": "config", "configMap": {"name": "registry"}},

@@ -31,17 +31,56 @@ def test_the_kubelet_keeps_its_own_back_off_unless_asked() -> None:
 
 
 def test_every_node_introduces_itself_with_its_own_address_and_cgroup() -> None:
-    flags = [bootstrap.registration(node)["kubeletExtraArgs"] for node in PLAN.nodes]
+    flags = [bootstrap.registration(PLAN, node)["kubeletExtraArgs"] for node in PLAN.nodes]
     values = [{flag["name"]: flag["value"] for flag in node} for node in flags]  # type: ignore[attr-defined]
     assert values[1] == {"node-ip": "10.89.0.12", "cgroup-root": "/belay-x-qa-2"}
     assert len({v["cgroup-root"] for v in values}) == 3
+
+
+MIXED = Plan("x", 0, control_planes=1, workers=2)
+
+
+def test_a_worker_joins_without_a_control_plane_of_its_own() -> None:
+    first, *workers = MIXED.nodes
+    assert [node.is_control_plane for node in (first, *workers)] == [True, False, False]
+    for node in workers:
+        [document] = bootstrap.join_config(MIXED, node, KEYS, "sha256:0")
+        assert "controlPlane" not in document
+        assert document["nodeRegistration"]["name"] == node.name  # type: ignore[index]
+    third = PLAN.nodes[2]
+    [document] = bootstrap.join_config(PLAN, third, KEYS, "sha256:0")
+    assert document["controlPlane"]["localAPIEndpoint"]["advertiseAddress"] == third.address  # type: ignore[index]
+
+
+def test_a_control_plane_takes_ordinary_pods_only_where_workers_cannot_hold_them_all() -> None:
+    """Without the key kubeadm sets its usual taint; two Contour replicas need two nodes."""
+    for plan, taints in ((PLAN, []), (Plan("x", 0, "", 1, 1), []), (MIXED, None)):
+        assert bootstrap.registration(plan, plan.nodes[0]).get("taints") == taints
+
+
+def test_only_api_servers_stand_behind_the_api_proxy_and_every_node_behind_the_edge() -> None:
+    def addresses(cluster: dict[str, Any]) -> list[str]:
+        [group] = cluster["load_assignment"]["endpoints"]
+        return [
+            e["endpoint"]["address"]["socket_address"]["address"] for e in group["lb_endpoints"]
+        ]
+
+    assert addresses(proxy.api_cluster(MIXED, check_readyz=True)) == ["10.89.0.11"]
+    assert len(addresses(proxy.edge_cluster(MIXED))) == 3
+
+
+def test_the_registrys_content_lies_on_the_last_node() -> None:
+    for plan, name in ((PLAN, "qa-3"), (MIXED, "qa-w2")):
+        [pod] = [o for o in workloads.registry(plan) if o["kind"] == "Deployment"]
+        selector = pod["spec"]["template"]["spec"]["nodeSelector"]
+        assert selector == {"kubernetes.io/hostname": name}
 
 
 def test_nothing_is_pulled_from_outside() -> None:
     documents = bootstrap.init_config(PLAN, PLAN.nodes[0], KEYS)
     [cluster] = [d for d in documents if d["kind"] == "ClusterConfiguration"]
     assert cluster["imageRepository"] == versions.REPOSITORY
-    assert all(bootstrap.registration(n)["imagePullPolicy"] == "Never" for n in PLAN.nodes)
+    assert all(bootstrap.registration(PLAN, n)["imagePullPolicy"] == "Never" for n in PLAN.nodes)
 
 
 def test_a_range_has_secrets_of_its_own_that_only_root_reads(own_dirs: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ from cryptography.fernet import Fernet
 
 from config.env import ConfigurationError, read_env
 
-KEY = Fernet.generate_key().decode()
+KEY = base64.urlsafe_b64encode(bytes(range(32))).decode()
+"""Always the same: it is part of a test's name, and two processes must agree on names."""
 
 
 def variables(tmp_path: Path, **changed: str) -> dict[str, str]:
