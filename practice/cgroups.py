@@ -46,6 +46,30 @@ def missing_controllers() -> set[str]:
     return V1_NEEDED - have
 
 
+def v2_must_hand_on() -> set[str]:
+    """Controllers that a node's own cgroup must have on a machine with version 2 alone.
+
+    The kubelet asks for huge pages wherever the machine has their controller, and ends without it
+    (kubernetes/kubernetes, pkg/kubelet/cm, `getSupportedUnifiedControllers`).
+    """
+    have = set((ROOT / "cgroup.controllers").read_text().split())
+    return V2_NEEDED | ({"hugetlb"} & have)
+
+
+def held_back() -> set[str]:
+    """Controllers that the kernel would refuse to hand on below this machine's cgroup root.
+
+    Only a container's root can be so: a version 2 cgroup that is not the very root hands on what
+    it hands on already, and nothing more while processes stand in it directly.
+    """
+    # The true root has no type; see Documentation/admin-guide/cgroup-v2.rst of the kernel.
+    if not is_v2_only() or not (ROOT / "cgroup.type").exists():
+        return set()
+    if not (ROOT / "cgroup.procs").read_text().split():
+        return set()
+    return v2_must_hand_on() - set((ROOT / "cgroup.subtree_control").read_text().split())
+
+
 def bases() -> list[Path]:
     """The directory of every hierarchy in which a node has a cgroup, the unified one too."""
     if is_v2_only():
@@ -60,7 +84,8 @@ def bases() -> list[Path]:
 def make_and_enter(name: str) -> None:
     """Make the node's cgroups and move the calling process into `<node>/system` of each.
 
-    The kubelet gets the node's cgroup as its root and puts `kubepods` beside `system`.
+    The kubelet gets the node's cgroup as its root and puts `kubepods` beside `system`. Raises
+    RangeError when the kernel does not hand on a controller that the kubelet needs.
     """
     for base in bases():
         own = base / name
@@ -71,14 +96,26 @@ def make_and_enter(name: str) -> None:
                 (own / item).write_text((base / item).read_text())
             (own / "cgroup.clone_children").write_text("1")
         if base == ROOT:
-            wanted = set((ROOT / "cgroup.controllers").read_text().split())
-            for level in (ROOT, own):
-                for controller in sorted(wanted):
-                    with contextlib.suppress(OSError):  # some cannot be delegated (rdma, misc)
-                        (level / "cgroup.subtree_control").write_text(f"+{controller}")
+            hand_on(ROOT, own)
         leaf = own / "system"
         leaf.mkdir(exist_ok=True)
         (leaf / "cgroup.procs").write_text("0")
+
+
+def hand_on(*levels: Path) -> None:
+    """Have each level (version 2, from the top) hand its controllers on to what is below it."""
+    wanted = set((ROOT / "cgroup.controllers").read_text().split())
+    for level in levels:
+        for controller in sorted(wanted):
+            with contextlib.suppress(OSError):  # some cannot be handed on (rdma, misc)
+                (level / "cgroup.subtree_control").write_text(f"+{controller}")
+        handed_on = set((level / "cgroup.subtree_control").read_text().split())
+        if lacking := v2_must_hand_on() - handed_on:
+            raise RangeError(
+                f"{level} does not hand on the cgroup controllers {', '.join(sorted(lacking))}: "
+                f"look who stands in it (`cat {level}/cgroup.procs`) and move them into a cgroup "
+                "below it"
+            )
 
 
 def existing(prefix: str) -> list[Path]:

@@ -51,6 +51,13 @@ def problems() -> list[str]:
             f"the cgroup controllers {', '.join(sorted(lacking))} are not mounted under "
             f"{cgroups.ROOT}: mount them, or boot with them enabled"
         )
+    elif held := cgroups.held_back():
+        found.append(
+            f"this container's own processes stand in {cgroups.ROOT} itself, so the kernel hands "
+            f"the cgroup controllers {', '.join(sorted(held))} to nobody below: move them away "
+            f"with `mkdir -p {cgroups.ROOT}/init && xargs -rn1 < {cgroups.ROOT}/cgroup.procs > "
+            f"{cgroups.ROOT}/init/cgroup.procs`"
+        )
     return found
 
 
