@@ -44,6 +44,7 @@ class Env:
     public_url: str
     debug: bool
     embedded: bool
+    probe_allow_loopback: bool
     log_format: str
     log_level: str
     db_deadline_s: float | None
@@ -89,6 +90,7 @@ def read_env(variables: Mapping[str, str] = os.environ) -> Env:
         public_url=_public_url(known),
         debug=_bool(known, "BELAY_DEBUG"),
         embedded=_bool(known, "BELAY_EMBEDDED"),
+        probe_allow_loopback=_bool(known, "BELAY_PROBE_ALLOW_LOOPBACK"),
         log_format=_choice(known, "BELAY_LOG_FORMAT", ("console", "json")),
         log_level=_choice(known, "BELAY_LOG_LEVEL", ("INFO", "DEBUG", "WARNING", "ERROR")),
         db_deadline_s=_seconds(known, "BELAY_DB_DEADLINE_S"),

@@ -28,6 +28,7 @@ BELAY_QA_CREDENTIALS_KEYS = ENV.qa_credentials_keys
 BELAY_PRODUCTION_CREDENTIALS_KEYS = ENV.production_credentials_keys
 BELAY_DB_DEADLINE_S = ENV.db_deadline_s
 BELAY_RANGE = ENV.qa_range
+BELAY_PROBE_ALLOW_LOOPBACK = ENV.probe_allow_loopback
 """The name of the practice range that this installation raises."""
 
 # -- Applications --------------------------------------------------------------------------------

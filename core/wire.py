@@ -39,6 +39,14 @@ _NOT_THEIRS = frozenset(
     }
 )
 
+_IN_WORDS: tuple[tuple[type[Exception], str], ...] = (
+    (TimeoutError, "no whole answer in time"),
+    (ConnectionRefusedError, "refused the connection"),
+    (ConnectionResetError, "closed the connection"),
+    (http.client.RemoteDisconnected, "closed the connection"),
+    (ssl.SSLEOFError, "closed the connection"),
+)
+
 
 class AddressRefusedError(Exception):
     """The address is one that this caller must not speak to; nothing was sent."""
@@ -82,7 +90,25 @@ def is_our_failure(error: Exception) -> bool:
         return True
     if isinstance(error, socket.gaierror):
         return error.errno != socket.EAI_NONAME
+    if isinstance(error, ssl.SSLError):
+        return False  # its numbers are OpenSSL's, not the system's
     return isinstance(error, OSError) and error.errno in _NOT_THEIRS
+
+
+def reason_of(error: Exception) -> str:
+    """A failure in a few plain words, for people; never what was sent."""
+    if isinstance(error, NameLookupTimeoutError | AddressRefusedError):
+        return str(error)
+    for kind, words in _IN_WORDS:
+        if isinstance(error, kind):
+            return words
+    if isinstance(error, socket.gaierror):
+        return "the name has no address" if error.errno == socket.EAI_NONAME else "no resolver"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not accepted: {error.verify_message}"
+    if isinstance(error, ssl.SSLError):
+        return f"no TLS connection: {error.reason or 'handshake failed'}"
+    return (isinstance(error, OSError) and error.strerror) or "no proper HTTP answer"
 
 
 def connect(
@@ -115,10 +141,12 @@ def request(
     headers: Mapping[str, str] | None = None,
     body: bytes | None = None,
     tls: ssl.SSLContext | None = None,
+    server_name: str = "",
     check: Check | None = None,
     max_bytes: int = 64 * 1024,
 ) -> WireAnswer:
-    """Ask once and close. `timeout_s` bounds everything together.
+    """Ask once and close. `timeout_s` bounds everything together; `server_name` is whom an https
+    server has to prove to be, where that is not the host of `url`.
 
     Raises:
         AddressRefusedError: as `connect`.
@@ -133,7 +161,7 @@ def request(
         if parts.scheme == "https":
             raw.settimeout(deadline.left())
             context = tls or ssl.create_default_context()
-            raw = context.wrap_socket(raw, server_hostname=host)
+            raw = context.wrap_socket(raw, server_hostname=server_name or host)
         connection = http.client.HTTPConnection(host, port)
         connection.sock = cast("socket.socket", _BoundedSocket(raw, deadline))
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")

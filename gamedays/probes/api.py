@@ -8,7 +8,7 @@ import time
 from core import kube
 from core.errors import ClusterUnreachable
 from gamedays.drivers.canary import CanaryMismatchError, write_and_read_canary
-from gamedays.probes.base import Attempt, ProbeSpec, Surroundings
+from gamedays.probes.base import Attempt, Kind, ProbeSpec, Surroundings
 
 _READ_PATH = "/api/v1/namespaces/kube-system"
 """A single object without `resourceVersion`: the API server asks etcd for the newest, so this
@@ -62,3 +62,26 @@ def _get(spec: ProbeSpec, surroundings: Surroundings, path: str) -> Attempt:
 
 def _server(spec: ProbeSpec, surroundings: Surroundings) -> str | None:
     return surroundings.api_servers[spec.target] if spec.target else None
+
+
+API_READYZ = Kind(
+    prober=probe_readyz,
+    summary="An API server says of itself that it is ready.",
+    in_words=lambda _parameters: "/readyz answers 200",
+    icon="server-2",
+    by_hand=False,
+)
+API_READ = Kind(
+    prober=probe_read,
+    summary="Reads one object, which the API server has to fetch from etcd.",
+    in_words=lambda _parameters: "one object is read from etcd",
+    icon="server-2",
+    by_hand=False,
+)
+CANARY_WRITE = Kind(
+    prober=probe_canary_write,
+    summary="Writes a value through the API and reads it back.",
+    in_words=lambda _parameters: "a value is written and read back",
+    icon="server-2",
+    by_hand=False,
+)

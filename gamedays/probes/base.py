@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from core import wire
 from gamedays.choices import MustHold
+from gamedays.probes.fields import Field, Value
 
 if TYPE_CHECKING:
     from core.kube import Credentials
@@ -70,3 +72,38 @@ class Surroundings:
 
 
 Prober = Callable[[ProbeSpec, Surroundings], Attempt]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """One kind of probe: how it looks, what it has to be told, and how pages speak of it."""
+
+    prober: Prober
+    summary: str
+    """What it looks at, and when it passes: a sentence for the person who chooses."""
+    in_words: Callable[[Mapping[str, object]], str]
+    """One probe of this kind in a few words, for lists."""
+    fields: tuple[Field, ...] = ()
+    icon: str = "activity"
+    by_hand: bool = True
+    """False: it comes with the cluster, and nobody makes one."""
+    users_may_feel: bool = True
+    """Whether a probe of this kind can stand for what a user feels."""
+    steady: bool = True
+    """Whether it has to pass before a fault begins. An alert does not: it is expected later."""
+    check: Callable[[dict[str, Value]], dict[str, str]] | None = None
+    """What several fields together get wrong: field name → sentence."""
+
+
+def shortened(text: str, longest: int = 120) -> str:
+    """As much of a text as is kept with a sample."""
+    line = " ".join(text.split())
+    return line if len(line) <= longest else line[: longest - 1] + "…"
+
+
+def no_answer(error: Exception, where: str) -> Attempt:
+    """A request that brought no answer: unknown where this machine is the reason, else failed."""
+    reason = shortened(f"{where}: {wire.reason_of(error)}")
+    if wire.is_our_failure(error):
+        return Attempt(passed=None, detail=reason)
+    return Attempt(passed=False, detail=reason)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gamedays.probes.base import Attempt, ProbeSpec, Surroundings
+from gamedays.probes.base import Attempt, Kind, ProbeSpec, Surroundings
 
 
 def probe_etcd(spec: ProbeSpec, surroundings: Surroundings) -> Attempt:
@@ -15,3 +15,12 @@ def probe_etcd(spec: ProbeSpec, surroundings: Surroundings) -> Attempt:
                 return Attempt(passed=False, detail="no etcd process")
             return Attempt(passed=part.healthy, detail=part.detail[:120])
     return Attempt(passed=None, detail="the guard says nothing about etcd")
+
+
+ETCD_HEALTH = Kind(
+    prober=probe_etcd,
+    summary="One etcd member's own health, told by the guard beside it.",
+    in_words=lambda _parameters: "the member is healthy, as its guard sees it",
+    icon="database-off",
+    by_hand=False,
+)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -170,6 +171,7 @@ def test_whose_failure_it_is() -> None:
         OSError(113, "no such host on that network"),
         socket.gaierror(socket.EAI_NONAME, "no such name"),
         http.client.RemoteDisconnected("closed"),
+        ssl.SSLCertVerificationError(1, "certificate verify failed"),
     ]
     assert [wire.is_our_failure(error) for error in ours] == [True] * 3
-    assert [wire.is_our_failure(error) for error in theirs] == [False] * 6
+    assert [wire.is_our_failure(error) for error in theirs] == [False] * 7

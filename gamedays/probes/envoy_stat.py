@@ -1,0 +1,96 @@
+"""One of Envoy's own figures, from its admin or stats listener: by default whether it is connected
+to its control plane."""
+
+from __future__ import annotations
+
+import http.client
+import re
+from collections.abc import Mapping
+from urllib.parse import urlencode
+
+from core import wire
+from gamedays.probes import comparisons
+from gamedays.probes.addresses import require_allowed
+from gamedays.probes.base import Attempt, Kind, ProbeSpec, Surroundings, shortened
+from gamedays.probes.fields import Field, require_base
+
+CONNECTED = "control_plane.connected_state"
+"""1 while Envoy has a connection to its xDS server, 0 while it has none."""
+
+
+def probe_envoy_stat(spec: ProbeSpec, surroundings: Surroundings) -> Attempt:
+    """GET /stats with a filter for exactly `stat`. An Envoy that does not answer on this listener
+    may well serve its users: that is unknown, not failed."""
+    parameters = spec.parameters
+    stat = str(parameters["stat"])
+    query = urlencode({"filter": f"^{re.escape(stat)}$"})
+    try:
+        answer = wire.request(
+            "GET",
+            f"{str(parameters['url']).rstrip('/')}/stats?{query}",
+            timeout_s=spec.timeout_s,
+            headers={"User-Agent": "belay-probe"},
+            check=require_allowed,
+        )
+    except (OSError, http.client.HTTPException, wire.AddressRefusedError) as error:
+        return Attempt(passed=None, detail=shortened(f"Envoy: {wire.reason_of(error)}"))
+    if answer.status != 200:
+        return Attempt(passed=None, detail=f"Envoy answered {answer.status}")
+    found = _figure(answer.body.decode("utf-8", "replace"), stat)
+    if found is None:
+        return Attempt(passed=None, detail=shortened(f"Envoy has no figure {stat}"))
+    comparison, bound = str(parameters["comparison"]), float(str(parameters["value"]))
+    against = comparisons.NUMERIC[comparison]
+    passed = against.holds(found, bound)
+    return Attempt(
+        passed=passed,
+        latency_ms=answer.latency_ms,
+        detail="" if passed else f"{found:g}, wanted {against.words} {bound:g}",
+        seen=f"{stat} is {found:g}",
+    )
+
+
+def _figure(text: str, stat: str) -> float | None:
+    for line in text.splitlines():
+        name, colon, value = line.partition(":")
+        if colon and name.strip() == stat:
+            return comparisons.as_number(value.strip())
+    return None
+
+
+def _in_words(parameters: Mapping[str, object]) -> str:
+    comparison = comparisons.NUMERIC[str(parameters.get("comparison"))]
+    bound = comparisons.as_number(str(parameters.get("value")))
+    return f"{parameters.get('stat')} at {parameters.get('url')} is {comparison.words} {bound:g}"
+
+
+def _require_stat(text: str) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9_.:;|/-]+", text):
+        raise ValueError(f"{text!r} is no name of a figure, like {CONNECTED}.")
+
+
+ENVOY_STAT = Kind(
+    prober=probe_envoy_stat,
+    summary="Reads one of Envoy’s own figures: is it connected to its control plane?",
+    in_words=_in_words,
+    icon="route",
+    fields=(
+        Field(
+            name="url",
+            label="Admin or stats address",
+            kind="url",
+            check=require_base,
+            placeholder="http://10.0.0.11:8002",
+            help="Where Envoy serves /stats: its admin listener, or Contour’s stats listener.",
+        ),
+        Field(name="stat", label="Figure", default=CONNECTED, longest=200, check=_require_stat),
+        Field(
+            name="comparison",
+            label="Passes when it",
+            kind="choice",
+            default="at_least",
+            choices=comparisons.NUMERIC_CHOICES,
+        ),
+        Field(name="value", label="Bound", kind="number", default="1"),
+    ),
+)
