@@ -142,6 +142,15 @@ class EntryKind(models.TextChoices):
     NOTE = "note", "Note"
 
 
+class Alarm(models.TextChoices):
+    """What an alarm on the timeline is about; in the entry's data under `alarm`."""
+
+    STUCK = "stuck", "The way back is stuck"
+    MASS_TERMINATION = "mass_termination", "Mass termination"
+    STOP_CONDITION = "stop_condition", "A stop condition was met"
+    CONDUCTING = "conducting", "Nobody can conduct it"
+
+
 class PodSource(models.TextChoices):
     """Who saw it: while the API is away only the nodes can tell."""
 

@@ -17,9 +17,18 @@ from django.db.models import F
 from django.utils import timezone
 
 from core.operations.slots import release_slot
-from gamedays.choices import ALLOWED, FINAL, EntryKind, GamedayState, InjectionState, PodSource
+from gamedays.choices import (
+    ALLOWED,
+    FINAL,
+    Alarm,
+    EntryKind,
+    GamedayState,
+    InjectionState,
+    PodSource,
+)
 from gamedays.drivers.cluster import PodSighting
 from gamedays.execution.judge import judge_run
+from gamedays.execution.pods import terminations
 from gamedays.execution.world import PodCensus, RowsLostError, Run, Sample
 from gamedays.models import Gameday, Injection, Lease, PodRecord, SampleBlock, TimelineEntry
 from gamedays.operations.emergency import stopped_on_the_way
@@ -176,8 +185,12 @@ class Journal:
                         "gone_at",
                         "reason",
                         "existed_before",
+                        "worst_reason",
+                        "last_unready_at",
                     ],
                 )
+            if run.marks.get("injecting"):
+                _alarm_of_terminations(run, list(known.values()))
 
     @_deadline
     def close(self, run: Run, at: dt.datetime) -> Run | None:
@@ -213,6 +226,21 @@ class Journal:
         horizon = newest - dt.timedelta(seconds=6 * BLOCK_S)
         for key in [key for key in self._blocks if key[1] < horizon]:
             del self._blocks[key]
+
+
+def _alarm_of_terminations(run: Run, records: list[PodRecord]) -> None:
+    """Said once, while it happens: whoever watches must not have to count squares."""
+    found = terminations(Injection.objects.get(pk=run.id), records)
+    if not found.are_many:
+        return
+    told = TimelineEntry.objects.filter(injection_id=run.id, data__alarm=Alarm.MASS_TERMINATION)
+    if not told.exists():
+        _entry(
+            run.id,
+            EntryKind.ALARM,
+            f"Mass termination: {found.sentence}",
+            {"alarm": Alarm.MASS_TERMINATION, **found.as_data()},
+        )
 
 
 def merge_census(
@@ -293,6 +321,10 @@ def _apply(record: PodRecord, sighting: PodSighting, census: PodCensus, *, befor
     record.namespace, record.name = sighting.namespace, sighting.name
     record.phase, record.ready = sighting.phase, sighting.ready
     record.restarts, record.reason = sighting.restarts, sighting.reason[:120]
+    if sighting.reason:
+        record.worst_reason = record.reason
+    if sighting.ready is False:
+        record.last_unready_at = census.at
     if before or record.restarts_before is None:
         record.restarts_before = sighting.restarts
 

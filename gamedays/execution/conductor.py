@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from gamedays.choices import EntryKind, InjectionState
 from gamedays.execution import arming, preflight
 from gamedays.execution.recipe import NotReadyError
+from gamedays.execution.stops import Breach, StopConditions
 from gamedays.execution.way_back import TICK_S, WayBack
 from gamedays.scenarios.registry import get_scenario
 
@@ -44,6 +45,8 @@ class Conductor(WayBack):
         self._steady_tally: dict[int, tuple[int, int]] = {}
         self._preflight_done = False
         self._watching_since: float | None = None
+        self._stops = StopConditions(world.watch.probes)
+        self._breach: Breach | None = None
         self._steps |= {
             _S.PLANNED: self._planned,
             _S.PREFLIGHT: self._preflight,
@@ -168,6 +171,8 @@ class Conductor(WayBack):
             return self._lost(run)
         if run.abort_requested_at:
             return self._begin_undo(run, self._aborted(run))
+        if self._breach is not None:
+            return self._begin_undo(run, "", breach=self._breach)
         hold_s = get_scenario(run.scenario_key).hold_s(run.parameters)
         if self._in_state_s() >= hold_s:
             return self._begin_undo(run, "")
@@ -177,6 +182,8 @@ class Conductor(WayBack):
         return min(TICK_S, max(0.0, hold_s - self._in_state_s()))
 
     def _count(self, run: Run, samples: list[Sample]) -> None:
+        if run.state in (_S.INJECTING, _S.ACTIVE):
+            self._breach = self._breach or self._stops.count(samples)
         if run.state is not _S.PREFLIGHT:
             return
         for sample in samples:

@@ -8,10 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from gamedays.choices import EntryKind, PodSource, Verdict
+from gamedays.choices import Alarm, EntryKind, Verdict
+from gamedays.execution.pods import judge_pods, judge_terminations
+from gamedays.execution.stops import judge_stop
 from gamedays.execution.world import Judged
-from gamedays.models import Injection, PodRecord, Probe, SampleBlock
-from gamedays.scenarios.plan import faults_of
+from gamedays.models import Injection, Probe, SampleBlock
 from gamedays.scenarios.registry import get_scenario
 
 if TYPE_CHECKING:
@@ -22,8 +23,8 @@ COVERAGE = 0.7
 is due every second; slow answers and a busy machine cost some of them."""
 WINDOW_MIN_S = 5
 """A shorter window says too little to call anything held or broken."""
-PODS_SEEN_S = 30
-"""How fresh the last look at a pod must be at the end, or nobody knows what became of it."""
+_JUDGED_ALARMS = (Alarm.MASS_TERMINATION, Alarm.STOP_CONDITION)
+"""These have a line of their own in the judgement; every other alarm leaves a doubt."""
 _HELD, _BROKE, _UNKNOWN = "held", "broke", "unknown"
 
 
@@ -82,6 +83,8 @@ def judge_run(injection: Injection, *, ended_at: dt.datetime) -> Judged:
             lines.append(_without_probe(expectation))
     if scenario.judges_pods:
         lines.append(judge_pods(injection, ended_at=ended_at))
+    lines.append(judge_terminations(injection))
+    lines += _judge_stops(injection, probes, marks)
     verdict, reason = _verdict(injection, lines, probes)
     return Judged(verdict=verdict, reason=reason, lines=lines)
 
@@ -148,39 +151,6 @@ def result_of(measured: Measured | None, min_passed_share: float) -> str:
     return _HELD if measured.passed >= min_passed_share * measured.attempts else _BROKE
 
 
-def lost_pods(injection: Injection) -> list[PodRecord]:
-    """Pods that ran before and are gone, or were ready before and are not at the end.
-
-    The target's own mirror pods are expected to go and come back, and do not count.
-    """
-    faults = faults_of(injection.recipe)
-    own = {f"{fault.component}-{node}" for node, fault in faults.items() if fault.component}
-    records = PodRecord.objects.filter(injection=injection, existed_before=True)
-    return [
-        record
-        for record in records
-        if record.name not in own
-        and not (record.namespace == "kube-system" and _replaced_mirror(injection, record))
-        and (record.gone_at is not None or record.ready is False)
-    ]
-
-
-def _replaced_mirror(injection: Injection, record: PodRecord) -> bool:
-    """A mirror pod is the kubelet's picture of a static pod; a new picture of the same name that
-    is ready shows that the static pod itself is there."""
-    return record.gone_at is not None and (
-        PodRecord.objects.filter(
-            injection=injection,
-            namespace=record.namespace,
-            name=record.name,
-            gone_at__isnull=True,
-            ready=True,
-        )
-        .exclude(pk=record.pk)
-        .exists()
-    )
-
-
 def _judge_probe(
     injection: Injection, expectation: Expectation, probe: Probe, marks: Mapping[str, Any]
 ) -> dict[str, Any]:
@@ -205,6 +175,20 @@ def _judge_probe(
         "result": result,
         "sentence": _sentence(probe.title, measured, expectation.min_passed_share, result),
     }
+
+
+def _judge_stops(
+    injection: Injection, probes: list[Probe], marks: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """Stop conditions that were met, or seen not to be. What they could not see is no belief of
+    the scenario's and makes nothing unknown."""
+    window = {"from": "bitten", "grace_s": 0, "to": "undo_asked"}
+    lines = [
+        judge_stop(injection, probe, measure_window(injection, probe, window, marks))
+        for probe in probes
+        if probe.abort_after_s is not None
+    ]
+    return [line for line in lines if line["result"] != _UNKNOWN]
 
 
 def _without_probe(expectation: Expectation) -> dict[str, Any]:
@@ -241,49 +225,6 @@ def _sentence(title: str, measured: Measured | None, bound: float, result: str) 
     )
 
 
-def judge_pods(injection: Injection, *, ended_at: dt.datetime) -> dict[str, Any]:
-    """Whether every pod of before is there and ready at the end, as the API itself showed it."""
-    existed = PodRecord.objects.filter(injection=injection, existed_before=True)
-    before = existed.count()
-    lost = lost_pods(injection)
-    since = max(injection.restored_at or ended_at, ended_at - dt.timedelta(seconds=PODS_SEEN_S))
-    unseen = (
-        existed.filter(gone_at=None).exclude(source=PodSource.API, last_seen_at__gte=since).count()
-    )
-    if not before:
-        result, sentence = _UNKNOWN, "The pods could not be listed before the fault: unknown."
-    elif lost:
-        names = ", ".join(f"{p.namespace}/{p.name}" for p in lost[:5])
-        more = f" and {len(lost) - 5} more" if len(lost) > 5 else ""
-        result = _BROKE
-        sentence = f"{len(lost)} of {before} pods were lost or are not ready: {names}{more}."
-    elif unseen:
-        result = _UNKNOWN
-        sentence = f"{unseen} of {before} pods were not seen by the API again at the end: unknown."
-    else:
-        result, sentence = _HELD, f"All {before} pods are still the same ones, and ready."
-    return {
-        "key": "pods",
-        "title": "No pod is lost, replaced or left crashing",
-        "broken_title": "Pods were lost, or left not ready",
-        "kind": "pods",
-        "probe": "",
-        "probe_title": "",
-        "target": "",
-        "bound": {"max_lost": 0},
-        "window": {"from": "bitten", "grace_s": 0, "to": "ended"},
-        "measured": {
-            "before": before,
-            "lost": [
-                {"namespace": p.namespace, "name": p.name, "node": p.node, "reason": p.reason}
-                for p in lost
-            ],
-        },
-        "result": result,
-        "sentence": sentence,
-    }
-
-
 def _verdict(
     injection: Injection, lines: list[dict[str, Any]], probes: list[Probe]
 ) -> tuple[Verdict, str]:
@@ -297,7 +238,10 @@ def _verdict(
     unknown = [line["sentence"] for line in lines if line["result"] == _UNKNOWN]
     if unknown:
         return Verdict.INCONCLUSIVE, " ".join(unknown)
-    if injection.timeline.filter(kind=EntryKind.ALARM).exists():
+    if any(
+        entry.data.get("alarm") not in _JUDGED_ALARMS
+        for entry in injection.timeline.filter(kind=EntryKind.ALARM)
+    ):
         reason = "The way back was stuck and raised an alarm: what recovered it is not known."
         return Verdict.INCONCLUSIVE, reason
     judged = {line["probe"] for line in lines}

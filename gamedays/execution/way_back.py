@@ -14,9 +14,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from gamedays.choices import BEFORE_ARMING, FINAL, EntryKind, InjectionState, PodSource
+from gamedays.choices import BEFORE_ARMING, FINAL, Alarm, EntryKind, InjectionState, PodSource
 from gamedays.drivers.fleet import Phase
 from gamedays.execution import arming, restoration
+from gamedays.execution.stops import Breach
 from gamedays.execution.world import RowsLostError, Run, Sample, World
 from gamedays.scenarios.registry import get_scenario
 
@@ -191,6 +192,7 @@ class WayBack:
                 _S.UNDO_STUCK,
                 kind=EntryKind.ALARM,
                 reason=why,
+                data={"alarm": Alarm.STUCK},
                 text=f"The undo does not succeed: {why} It is tried again for ever; a "
                 "person is needed.",
             )
@@ -211,7 +213,7 @@ class WayBack:
                 _S.UNDO_STUCK,
                 kind=EntryKind.ALARM,
                 reason=why,
-                data={"checks": [check.as_data() for check in checks]},
+                data={"alarm": Alarm.STUCK, "checks": [check.as_data() for check in checks]},
                 text=f"Not restored within {budget_s} s: {why} A person is needed.",
             )
         return TICK_S
@@ -285,16 +287,23 @@ class WayBack:
         )
         return TICK_S
 
-    def _begin_undo(self, run: Run, doubt: str) -> float:
+    def _begin_undo(self, run: Run, doubt: str, *, breach: Breach | None = None) -> float:
         """Commit `undoing`, then undo. A lost compare-and-set means that a newer conductor has
-        the run; a lost database means undo first."""
+        the run; a lost database means undo first.
+
+        `doubt` makes the run inconclusive. A `breach` does not: it is evidence, committed with
+        the move, so that nobody can take a fault that was cut short for one that held.
+        """
         if run.abort_requested_at and not doubt.startswith("Aborted"):
             # Whoever delivers it: a person asked for the end, and the verdict names them.
             doubt = f"{self._aborted(run)} {doubt}".strip()
-        text = f"Restoring. {doubt}" if doubt else "The hold is over. Restoring."
+        text = f"Restoring. {doubt}".strip() if doubt or breach else "The hold is over. Restoring."
         changes: dict[str, Any] = {"undo_asked_at": self._world.clock.now()}
         if doubt and not run.doubt:
             changes["doubt"] = doubt
+        if breach is not None:
+            text = f"A stop condition ends the fault: {breach.sentence} {text}"
+            changes |= {"kind": EntryKind.ALARM, "data": breach.as_data()}
         moved = self._move(run, _S.UNDOING, text=text, **changes)
         if moved is not None:
             self._send_undo(moved)

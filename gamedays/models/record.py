@@ -72,6 +72,10 @@ class PodRecord(models.Model):
     last_seen_at = models.DateTimeField()
     gone_at = models.DateTimeField(null=True)
     reason = models.CharField(max_length=120, blank=True)
+    worst_reason = models.CharField(max_length=120, blank=True)
+    """The last trouble that was named, kept when the pod is well again (`CrashLoopBackOff`)."""
+    last_unready_at = models.DateTimeField(null=True)
+    """When the API last showed it as not ready: it may have come back, but late."""
 
     class Meta:
         ordering = ("node", "namespace", "name", "uid")

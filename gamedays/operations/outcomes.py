@@ -13,7 +13,9 @@ from gamedays.choices import (
     Verdict,
     VerificationTask,
 )
-from gamedays.execution.judge import judge_pods, marks_of, measure_window, result_of
+from gamedays.execution.judge import marks_of, measure_window, result_of
+from gamedays.execution.pods import judge_pods, judge_terminations
+from gamedays.execution.stops import judge_stop
 from gamedays.models import Finding, Fix, Injection, Probe, Verification
 from gamedays.scenarios.registry import get_scenario
 
@@ -26,6 +28,8 @@ _BY_RESULT = {
     "unknown": Outcome.INCONCLUSIVE,
 }
 
+_SEVERITY = {"terminations": Severity.CRITICAL, "pods": Severity.HIGH}
+
 
 def record_outcomes(injection: Injection) -> None:
     """Called once, in the transaction that makes the run clean."""
@@ -36,9 +40,8 @@ def record_outcomes(injection: Injection) -> None:
     )
     if verification is not None:
         _evaluate(verification, injection)
-    if injection.verdict == Verdict.BROKE:
-        known = verification.finding.symptom if verification else None
-        _draft_findings(injection, skip=known)
+    known = verification.finding.symptom if verification else None
+    _draft_findings(injection, skip=known)
 
 
 def symptom_of(line: Mapping[str, Any]) -> dict[str, Any]:
@@ -50,9 +53,7 @@ def symptom_of(line: Mapping[str, Any]) -> dict[str, Any]:
 
 def _draft_findings(injection: Injection, *, skip: Mapping[str, Any] | None) -> None:
     scenario = get_scenario(injection.scenario_key)
-    for line in injection.judgement:
-        if line["result"] != "broke":
-            continue
+    for line in _worth_a_finding(injection):
         if skip is not None and line["key"] == skip["key"]:
             continue  # it is the very symptom that was looked for: the old finding has it
         Finding.objects.create(
@@ -61,12 +62,31 @@ def _draft_findings(injection: Injection, *, skip: Mapping[str, Any] | None) -> 
             title=line["broken_title"],
             believed=scenario.hypothesis,
             happened=line["sentence"],
-            severity=Severity.HIGH if line["kind"] == "pods" else Severity.MEDIUM,
+            severity=_SEVERITY.get(line["kind"], Severity.MEDIUM),
             scenario_key=injection.scenario_key,
             scenario_version=injection.scenario_version,
             parameters=injection.parameters,
             symptom=symptom_of(line),
         )
+
+
+def _worth_a_finding(injection: Injection) -> list[dict[str, Any]]:
+    """What broke. Mass termination also in a run that is inconclusive for another reason, such as
+    an abort by whoever saw it happen; it then speaks for the pods that were lost by it."""
+    broke = [line for line in injection.judgement if line["result"] == "broke"]
+    mass = next((line for line in broke if line["kind"] == "terminations"), None)
+    if injection.verdict != Verdict.BROKE:
+        return [mass] if mass and injection.bitten_at else []
+    if mass is None:
+        return broke
+    told = {(pod["namespace"], pod["name"]) for pod in mass["measured"]["terminated"]}
+    return [line for line in broke if line["kind"] != "pods" or not _pods_in(line) <= told]
+
+
+def _pods_in(line: Mapping[str, Any]) -> set[tuple[str, str]]:
+    measured = line["measured"]
+    pods = [*measured.get("lost", []), *measured.get("late", [])]
+    return {(pod["namespace"], pod["name"]) for pod in pods}
 
 
 def _evaluate(verification: Verification, injection: Injection) -> None:
@@ -126,12 +146,15 @@ def _look_for_symptom(
         return Outcome.INCONCLUSIVE, injection.doubt, {}
     symptom = finding.symptom
     if symptom["kind"] == "pods":
-        line = judge_pods(injection, ended_at=injection.ended_at or timezone.now())
-        return _BY_RESULT[line["result"]], line["sentence"], line["measured"]
+        return _answer(judge_pods(injection, ended_at=injection.ended_at or timezone.now()))
+    if symptom["kind"] == "terminations":
+        return _answer(judge_terminations(injection))
     probe = Probe.objects.filter(cluster=injection.cluster_id, key=symptom["probe"]).first()
     if probe is None:
         return Outcome.INVALID, f"The probe {symptom['probe']!r} is not there any more.", {}
     measured = measure_window(injection, probe, symptom["window"], marks_of(injection))
+    if symptom["kind"] == "stop":
+        return _answer(judge_stop(injection, probe, measured))
     result = result_of(measured, symptom["min_passed_share"])
     if measured is None or result == "unknown":
         return (
@@ -145,3 +168,7 @@ def _look_for_symptom(
         f"least {symptom['min_passed_share']:.0%} have to pass."
     )
     return _BY_RESULT[result], explanation, measured.as_data()
+
+
+def _answer(line: Mapping[str, Any]) -> tuple[Outcome, str, dict[str, Any]]:
+    return _BY_RESULT[line["result"]], line["sentence"], line["measured"]

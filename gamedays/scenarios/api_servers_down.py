@@ -21,7 +21,7 @@ from gamedays.scenarios.plan import FaultPlan
 
 class ApiServersDown(Scenario):
     key = "api-servers-down"
-    version = 1
+    version = 2
     title = "All API servers down"
     summary = "Takes kube-apiserver away on every control-plane node, and gives it back."
     hypothesis = (

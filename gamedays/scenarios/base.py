@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from core.errors import Invalid
-from gamedays.scenarios.plan import Component, FaultPlan, NodeFault
+from gamedays.scenarios.plan import Component, FaultPlan, NodeFault, PodName
 
 if TYPE_CHECKING:
     from gamedays.choices import ProbeKind
@@ -99,6 +99,10 @@ class Scenario:
     recovery_budget_s: ClassVar[int]
     """From the undo to the proof, before the run counts as stuck and alarms."""
     judges_pods: ClassVar[bool] = True
+    pods_back_s: ClassVar[int] = 60
+    """Every pod must be ready again so soon after the restore; later is a finding."""
+    mass_termination_share: ClassVar[float] = 0.2
+    """Of the pods that were not meant to die: from here on it is an alarm of its own."""
     icon: ClassVar[str] = "bolt"
 
     def plan(self, parameters: Mapping[str, Value], nodes: Sequence[str]) -> FaultPlan:
@@ -111,6 +115,10 @@ class Scenario:
     def preflight(self, parameters: Mapping[str, Value], state: ClusterState) -> list[str]:
         """Reasons not to begin, as sentences for people; empty: go."""
         raise NotImplementedError
+
+    def expects_death(self, pod: PodName, faults: Mapping[str, NodeFault]) -> bool:
+        """Whether the fault itself ends that pod, so that nobody is surprised."""
+        return any(fault.takes(node, pod) for node, fault in faults.items())
 
     def clean(self, given: Mapping[str, object], nodes: Sequence[str]) -> dict[str, Value]:
         """Typed parameters with defaults filled in; `Invalid` lists every wrong one at once."""

@@ -27,7 +27,7 @@ _FAULT = Window(start="bitten", end="undo_asked", grace_s=_GRACE_S)
 
 class EtcdMemberDown(Scenario):
     key = "etcd-member-down"
-    version = 1
+    version = 2
     title = "One etcd member down"
     summary = "Takes the etcd of one control-plane node away, and gives it back."
     hypothesis = (

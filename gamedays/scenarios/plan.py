@@ -59,6 +59,16 @@ class ObjectTarget:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PodName:
+    """One pod of the ledger."""
+
+    node: str
+    namespace: str
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class NodeFault:
     """What one node's guard is asked to do."""
 
@@ -85,6 +95,12 @@ class NodeFault:
     def as_data(self) -> dict[str, Any]:
         data = dataclasses.asdict(self)
         return data | {"endpoints": list(data["endpoints"]), "objects": list(data["objects"])}
+
+    def takes(self, node: str, pod: PodName) -> bool:
+        """Whether this fault on `node` itself is what ends that pod."""
+        if self.component and pod.node == node:
+            return pod.name == f"{self.component}-{node}"
+        return any(_ends(target, pod) for target in self.objects)
 
     @property
     def sentence(self) -> str:
@@ -152,6 +168,15 @@ class FaultPlan:
                 f"a plan holds nodes, cuts or objects, exactly one of them; this one holds "
                 f"{len(parts)}"
             )
+
+
+def _ends(target: ObjectTarget, pod: PodName) -> bool:
+    if target.change in ("evict", "delete-pod"):
+        return target.uid == pod.uid
+    if target.change == "scale-to-zero" and target.namespace == pod.namespace:
+        # A Deployment's pods are called <deployment>-<hash of the template>-<random>.
+        return pod.name.rpartition("-")[0].rpartition("-")[0] == target.name
+    return False
 
 
 def _named(namespace: str, name: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from core.errors import NotFound
-from gamedays.choices import EntryKind, InjectionState
+from gamedays.choices import Alarm, EntryKind, InjectionState
 from gamedays.models import Finding, Injection, TimelineEntry
 
 if TYPE_CHECKING:
@@ -27,6 +27,16 @@ class Mark:
 
     key: str
     word: str
+    at: dt.datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """One alarm of the run."""
+
+    key: str
+    word: str
+    text: str
     at: dt.datetime
 
 
@@ -70,6 +80,18 @@ def live_runs(user: User) -> list[Injection]:
 def timeline(run: Injection) -> list[TimelineEntry]:
     """Everything that was written down, oldest first."""
     return list(run.timeline.select_related("actor"))
+
+
+def alarms(entries: list[TimelineEntry]) -> list[Warned]:
+    """What nobody must overlook, the newest first. That the way back is stuck has a place of its
+    own on the page."""
+    return [
+        Warned(key, Alarm(key).label, entry.text, entry.at)
+        for entry in reversed(entries)
+        if entry.kind == EntryKind.ALARM
+        for key in [entry.data.get("alarm", Alarm.STUCK)]
+        if key in Alarm.values and key != Alarm.STUCK
+    ]
 
 
 def findings_of(run: Injection) -> list[Finding]:

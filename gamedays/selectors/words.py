@@ -82,6 +82,11 @@ def symptom_sentence(finding: Finding) -> str:
     symptom = finding.symptom
     if symptom.get("kind") == "pods":
         return _pods_sentence(symptom)
+    if symptom.get("kind") == "terminations":
+        return _terminations_sentence(symptom)
+    if symptom.get("kind") == "stop":
+        title, seconds = symptom.get("probe_title"), symptom.get("abort_after_s")
+        return f"“{title}” must not fail for {seconds} s in a row while the fault is live."
     bound = symptom.get("min_passed_share")
     measured = symptom.get("measured", {})
     title = str(symptom.get("probe_title") or symptom.get("probe") or "A probe")
@@ -99,6 +104,14 @@ def _pods_sentence(symptom: dict[str, Any]) -> str:
     lost, before = measured.get("lost", []), measured.get("before")
     seen = f" {len(lost)} of {before} were." if before else ""
     return f"No pod may be lost, replaced or left not ready, {_window(symptom['window'])}.{seen}"
+
+
+def _terminations_sentence(symptom: dict[str, Any]) -> str:
+    measured = symptom.get("measured", {})
+    gone, before = measured.get("terminated", []), measured.get("before")
+    seen = f" {len(gone)} of {before} were." if before else ""
+    share = symptom.get("max_terminated_share", 0.0)
+    return f"Fewer than {share:.0%} of the pods may be terminated or evicted.{seen}"
 
 
 def _window(window: dict[str, Any]) -> str:

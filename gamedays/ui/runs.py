@@ -103,6 +103,7 @@ def _live(run: Injection) -> dict[str, Any]:
         "steps": selectors.steps(run, entries),
         "entries": entries[::-1],
         "figures": figures,
+        "alarms": selectors.alarms(entries),
         "sight": (seen := sight(run, figures)),
         "ledger": ledger(run, api_away=seen.api_away),
         "findings": selectors.findings_of(run),

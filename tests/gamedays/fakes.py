@@ -269,6 +269,7 @@ class FakeWatch:
                 attempts=p.attempts,
                 timeout_s=1,
                 felt_by_users=p.felt_by_users,
+                abort_after_s=p.abort_after_s,
             )
             for p in probes
         )
