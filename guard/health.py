@@ -1,4 +1,4 @@
-"""Local health of etcd and kube-apiserver, looked at in the background while somebody asks.
+"""Local health of the control plane's components, looked at in the background while somebody asks.
 
 A look takes up to a second and more when the component is down, and `status` must answer at once:
 so a thread per component looks, and `status` tells the last result with its age checked.
@@ -27,6 +27,12 @@ FRESH_S = 3.5
 FIRST_LOOK_WAIT_S = 0.4
 TIMEOUT_S = 1.0
 _MAX_BYTES = 4 * 1024 * 1024
+_ADDRESS = {
+    Component.KUBE_APISERVER: ("advertise-address", 6443),
+    Component.KUBE_SCHEDULER: ("bind-address", 10259),
+    Component.KUBE_CONTROLLER_MANAGER: ("bind-address", 10257),
+}
+"""Which flag of the manifest says where the component listens, and its usual port."""
 _SERVER_ID = re.compile(r'^etcd_server_id\{server_id="([0-9a-fA-F]+)"\}')
 
 
@@ -48,6 +54,8 @@ class HealthWatch:
         self._fallback = {
             Component.ETCD: "http://127.0.0.1:2381",
             Component.KUBE_APISERVER: f"https://{_bracketed(address)}:6443",
+            Component.KUBE_SCHEDULER: "https://127.0.0.1:10259",
+            Component.KUBE_CONTROLLER_MANAGER: "https://127.0.0.1:10257",
         }
         self._changed = threading.Condition()
         self._wanted_until = 0.0
@@ -86,7 +94,10 @@ class HealthWatch:
         url = local_url(component, self._read_manifest(component)) or self._fallback[component]
         self._fallback[component] = url
         try:
-            return look_at_etcd(url) if component is Component.ETCD else look_at_api(url)
+            if component is Component.ETCD:
+                return look_at_etcd(url)
+            path = "/readyz" if component is Component.KUBE_APISERVER else "/healthz"
+            return look_at_health(url, path)
         except (OSError, http.client.HTTPException, ValueError) as error:
             return Health(healthy=False, detail=f"{url}: {error!r}")
 
@@ -98,20 +109,24 @@ def local_url(component: Component, manifest: str | None) -> str | None:
     if component is Component.ETCD:
         urls = re.search(r"--listen-metrics-urls=([^\s\"',]+)", manifest)
         return urls[1] if urls else None
-    address = re.search(r"--advertise-address=([^\s\"',]+)", manifest)
+    flag, usual = _ADDRESS[component]
+    address = re.search(rf"--{flag}=([^\s\"',]+)", manifest)
     port = re.search(r"--secure-port=(\d+)", manifest)
-    return f"https://{_bracketed(address[1])}:{port[1] if port else 6443}" if address else None
+    if address is None:
+        return None
+    host = "127.0.0.1" if address[1] in ("0.0.0.0", "::") else address[1]  # noqa: S104  read, not bound
+    return f"https://{_bracketed(host)}:{port[1] if port else usual}"
 
 
-def look_at_api(url: str) -> Health:
-    """`/readyz` of this node's API server; its certificate is not the question here."""
+def look_at_health(url: str, path: str) -> Health:
+    """A component's own health endpoint; its certificate is not the question here."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    status, body = _get(url, "/readyz", context)
+    status, body = _get(url, path, context)
     if status == 200:
         return Health(healthy=True)
-    return Health(healthy=False, detail=f"/readyz answered {status}: {body[-200:]}")
+    return Health(healthy=False, detail=f"{path} answered {status}: {body[-200:]}")
 
 
 def look_at_etcd(url: str) -> Health:

@@ -36,6 +36,7 @@ class Journal:
         self._lease = state / "lease.json"
         self._epoch = state / "epoch.json"
         self._tombstones = state / "tombstones"
+        self._mark = state / "drill"
 
     def load(self) -> Remembered:
         """Read everything. Damage to one file is named and does not hide the others."""
@@ -92,6 +93,17 @@ class Journal:
 
     def save_epoch(self, epoch: int) -> None:
         self._disk.replace(self._epoch, _encode({"epoch": epoch}))
+
+    def read_mark(self) -> str | None:
+        """The order whose drill is on; None when there is none."""
+        raw = self._disk.read(self._mark)
+        return None if raw is None else raw.decode("ascii", "replace").strip()
+
+    def write_mark(self, order_id: str) -> None:
+        self._disk.replace(self._mark, order_id.encode() + b"\n")
+
+    def drop_mark(self) -> None:
+        self._disk.remove(self._mark)
 
     def bury(self, order_id: str) -> None:
         """Leave a tombstone: this order is refused for ever."""

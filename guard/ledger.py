@@ -118,4 +118,5 @@ class Ledger:
 
     def never_armed(self, order: Order) -> None:
         """Arming failed; its record may have reached the disk before the failure was seen."""
-        self.write(order.replace(phase=Phase.UNDONE, detail="never armed: the disk refused"))
+        detail = "never armed: the disk refused"
+        self.write(order.replace(phase=Phase.UNDONE, detail=detail, credential=None))

@@ -1,4 +1,6 @@
-"""Static-pod manifests: looked at, moved into the stash, moved back. Never edited.
+"""Static-pod manifests: looked at, moved into the stash, moved back, swapped.
+
+Never edited in place, and never made from what came over the wire.
 
 The kubelet runs every file in the manifests directory whose name does not begin with a dot, so
 copies lie in the stash beside it. Both are on one mount: a rename moves the very same file.
@@ -6,6 +8,7 @@ copies lie in the stash beside it. Both are on one mount: a rename moves the ver
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 import shutil
@@ -43,10 +46,7 @@ class Manifests:
         self._stash.chmod(0o700)
         copy = folder / f"{component}.yaml.copy"
         write_file(copy, source.read_bytes())
-        found = source.stat()
-        os.chown(copy, found.st_uid, found.st_gid)
-        copy.chmod(stat.S_IMODE(found.st_mode))
-        os.utime(copy, ns=(found.st_atime_ns, found.st_mtime_ns))
+        _dress(copy, source.stat())
         for directory in (folder, self._stash, self._stash.parent):
             sync_directory(directory)
         stored = self._look(copy)
@@ -75,6 +75,40 @@ class Manifests:
             raise OSError(f"{target} is not as it was before: owner, mode or bytes differ")
         away.unlink(missing_ok=True)
 
+    def text(self, component: Component) -> str:
+        """The whole text; OSError when there is none, or it is no text."""
+        try:
+            return self._file(component).read_bytes().decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise OSError(f"{self._file(component)} is no UTF-8 text: {error}") from error
+
+    def flag_copy(self, order_id: str, component: Component, text: bytes) -> ManifestInfo:
+        folder, place = self._folder(order_id), self._file(component)
+        aside = folder / f"{component}.yaml.flagged"
+        write_file(aside, text)
+        _dress(aside, place.stat())
+        sync_directory(folder)
+        found = self._look(aside)
+        if found is None:
+            raise OSError(f"{aside} is not there after it was written")
+        return dataclasses.replace(found.info, path=str(place))
+
+    def swap(
+        self, order_id: str, component: Component, expect: ManifestInfo, *, flag: bool
+    ) -> None:
+        """The kubelet sees one change: a removal in between would cost it a mirror pod."""
+        folder, place = self._folder(order_id), self._file(component)
+        source = folder / f"{component}.yaml.{'flagged' if flag else 'copy'}"
+        # A copy of the copy: what lies in the stash stays there until the undo was seen.
+        aside = folder / f"{component}.yaml.next"
+        facts = source.stat()
+        write_file(aside, source.read_bytes())
+        _dress(aside, facts)
+        if not self._is(place, expect):
+            raise OSError(f"{place} is not the file that it should be any more")
+        aside.replace(place)
+        sync_directory(self._directory)
+
     def drop_stash(self, order_id: str) -> None:
         folder = self._folder(order_id)
         if folder.exists():
@@ -95,6 +129,12 @@ class Manifests:
                 _move_without_clobbering(away, target)
                 sync_directory(self._directory)
                 put_back.append(str(target))
+        for flagged in sorted(self._folder(order_id).glob("*.yaml.flagged")):
+            component = Component(flagged.name.removesuffix(".yaml.flagged"))
+            ours = self._look(flagged)
+            if ours is not None and self._is(self._file(component), ours.info):
+                self.swap(order_id, component, ours.info, flag=False)
+                put_back.append(str(self._file(component)))
         return put_back
 
     def _file(self, component: Component) -> Path:
@@ -142,6 +182,13 @@ def _same(one: ManifestInfo, other: ManifestInfo) -> bool:
         other.uid,
         other.gid,
     )
+
+
+def _dress(path: Path, like: os.stat_result) -> None:
+    """Give a copy the owner, mode and times of what it is a copy of."""
+    os.chown(path, like.st_uid, like.st_gid)
+    path.chmod(stat.S_IMODE(like.st_mode))
+    os.utime(path, ns=(like.st_atime_ns, like.st_mtime_ns))
 
 
 def _move_without_clobbering(source: Path, target: Path) -> None:

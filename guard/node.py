@@ -48,3 +48,14 @@ class RealNode:
 
     def kill(self, process: ProcessInfo) -> None:
         self.table.kill(process)
+
+    def manifest_text(self, component: Component) -> str:
+        return self.manifests.text(component)
+
+    def flag_copy(self, order_id: str, component: Component, text: bytes) -> ManifestInfo:
+        return self.manifests.flag_copy(order_id, component, text)
+
+    def swap(
+        self, order_id: str, component: Component, expect: ManifestInfo, *, flag: bool
+    ) -> None:
+        self.manifests.swap(order_id, component, expect, flag=flag)

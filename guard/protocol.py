@@ -18,15 +18,30 @@ answers (`*_at`, RFC 3339, UTC) only so that people can read it.
 
 from __future__ import annotations
 
-import dataclasses
 import re
-import types
-import typing
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
 
-PROTOCOL_VERSION = 1
+from guard.codec import Json, MalformedError, compact, from_json, to_json
+from guard.targets import (
+    MAX_ENDPOINTS,
+    MAX_OBJECTS,
+    BadFlag,
+    Component,
+    Credential,
+    Endpoint,
+    Fault,
+    FaultKind,
+    ObjectChange,
+    ObjectKind,
+    ObjectReport,
+    ObjectState,
+    ObjectTarget,
+)
+
+PROTOCOL_VERSION = 2
+"""2: faults `flag`, `cut`, `object` and `drill`; scheduler and controller manager. A guard of
+version 2 undoes what one of version 1 armed, and is told `hold` and `kill` in the same words."""
 DEFAULT_PORT = 9707
 LEASE_S = 45.0
 DEADLINE_MARGIN_S = 60.0
@@ -45,22 +60,6 @@ X509_V_FLAG_NO_CHECK_TIME = 0x200000
 """OpenSSL's flag for which the ssl module has no name. A node whose clock is wrong, or a
 certificate that ran out during an outage, must not stand between anybody and an undo."""
 ORDER_ID = re.compile(r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")
-
-
-class FaultKind(StrEnum):
-    """What a guard can do to its node. Anything else is refused."""
-
-    HOLD = "hold"
-    """Move the static pod's manifest away, then SIGKILL; the undo moves the same bytes back."""
-    KILL = "kill"
-    """SIGKILL once; the kubelet starts the container again by itself."""
-
-
-class Component(StrEnum):
-    """The static-pod components that can be a target."""
-
-    KUBE_APISERVER = "kube-apiserver"
-    ETCD = "etcd"
 
 
 class Phase(StrEnum):
@@ -109,15 +108,6 @@ class Code(StrEnum):
     DISK = "disk"
     BUSY = "busy"
     INTERNAL = "internal"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Fault:
-    kind: FaultKind
-    component: Component
-    hold_s: int
-    """Seconds from inject to the planned undo, HOLD_MIN_S..HOLD_MAX_S. For `kill` it bounds how
-    long the order may stay live."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,11 +161,18 @@ class OrderReport:
     """None only for the tombstone of an order that this guard never knew."""
     order_sha256: str = ""
     """SHA-256 of the journalled order; the same from `arm` to the end."""
+    component: Component | None = None
+    """What a `hold`, `kill` or `flag` is aimed at."""
     manifest_before: ManifestInfo | None = None
     processes_before: list[ProcessInfo] = field(default_factory=list)
     """The target's processes just before inject: these must be seen gone."""
     bitten: bool = False
-    """Every process of `processes_before` was seen gone."""
+    """`hold`, `kill`, `flag`: every process of `processes_before` was seen gone. `cut`: the kernel
+    lists the endpoints, and a fresh connection to none of them got through. `object`: every
+    object was seen changed."""
+    cut: list[Endpoint] = field(default_factory=list)
+    """`cut`: which of its endpoints the kernel still lists."""
+    objects: list[ObjectReport] = field(default_factory=list)
     undo_reason: UndoReason | None = None
     undo_attempts: int = 0
     lease_left_s: float = 0.0
@@ -217,6 +214,8 @@ class ArmRequest:
     order_id: str
     fault: Fault
     lease_s: float = LEASE_S
+    credential: Credential | None = None
+    """For `object`, and for nothing else."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -255,6 +254,9 @@ class NodeStatus:
     components: list[ComponentStatus] = field(default_factory=list)
     pod_uids: list[str] | None = None
     """UIDs of pods that have live processes under the kubepods cgroups; None: could not look."""
+    cuts: list[str] | None = None
+    """Everything that the kernel drops for this guard right now, each as `<ip> . <port>`, whatever
+    any order says; None: could not look."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -302,69 +304,57 @@ def role_uri(cluster_uid: str, node: str, role: Role) -> str:
     return f"belay://{cluster_uid}/{node}/{role}"
 
 
-Json = dict[str, Any]
-_T = typing.TypeVar("_T")
-
-
-class MalformedError(ValueError):
-    """A message that has not the shape of its type; the text names the field."""
-
-
-def to_json(message: object) -> Json:
-    """The JSON object of a message (enums become their words)."""
-    assert dataclasses.is_dataclass(message)
-    assert not isinstance(message, type)
-    return dataclasses.asdict(message)
-
-
-def from_json(kind: type[_T], data: object, *, where: str = "", strict: bool = True) -> _T:
-    """Build a message from decoded JSON; raise `MalformedError` naming the offending field.
-
-    `strict` refuses unknown fields (requests). Answers are read with `strict=False`, so that an
-    older Belay can still read, and undo on, a newer guard.
-    """
-    if not isinstance(data, dict):
-        raise MalformedError(f"{where or kind.__name__}: an object is needed, not {_word(data)}")
-    hints = typing.get_type_hints(kind)
-    values: Json = {}
-    for item in dataclasses.fields(kind):  # type: ignore[arg-type]
-        path = f"{where}.{item.name}" if where else item.name
-        if item.name in data:
-            values[item.name] = _value(hints[item.name], data[item.name], path, strict)
-        elif item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING:
-            raise MalformedError(f"{path}: missing")
-    unknown = sorted(set(data) - set(hints))
-    if strict and unknown:
-        raise MalformedError(f"{where or kind.__name__}: unknown field {unknown[0]!r}")
-    return kind(**values)
-
-
-def _value(hint: Any, value: object, path: str, strict: bool) -> Any:
-    origin = typing.get_origin(hint)
-    if origin in (types.UnionType, typing.Union):
-        if value is None:
-            return None
-        [inner] = [arg for arg in typing.get_args(hint) if arg is not type(None)]
-        return _value(inner, value, path, strict)
-    if origin is list:
-        if not isinstance(value, list):
-            raise MalformedError(f"{path}: a list is needed, not {_word(value)}")
-        [inner] = typing.get_args(hint)
-        return [_value(inner, item, f"{path}[{i}]", strict) for i, item in enumerate(value)]
-    if dataclasses.is_dataclass(hint):
-        return from_json(typing.cast("type[Any]", hint), value, where=path, strict=strict)
-    if isinstance(hint, type) and issubclass(hint, StrEnum):
-        try:
-            return hint(typing.cast("str", value))
-        except ValueError:
-            words = ", ".join(hint)
-            raise MalformedError(f"{path}: {value!r} is none of {words}") from None
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
-        raise MalformedError(f"{path}: {hint.__name__} is needed, not {_word(value)}")
-    return value
-
-
-def _word(value: object) -> str:
-    return "null" if value is None else type(value).__name__
+__all__ = [
+    "DEADLINE_MARGIN_S",
+    "DEFAULT_PORT",
+    "HOLD_MAX_S",
+    "HOLD_MIN_S",
+    "INJECT_WINDOW_S",
+    "INSTALLED",
+    "INSTALL_FAILED",
+    "LEASE_S",
+    "MAX_BODY_BYTES",
+    "MAX_ENDPOINTS",
+    "MAX_OBJECTS",
+    "ORDER_ID",
+    "PROTOCOL_VERSION",
+    "STAGE_QA",
+    "UNINSTALLED",
+    "X509_V_FLAG_NO_CHECK_TIME",
+    "ArmRequest",
+    "Armed",
+    "BadFlag",
+    "Boot",
+    "Code",
+    "Component",
+    "ComponentStatus",
+    "Credential",
+    "Endpoint",
+    "EtcdMember",
+    "Fault",
+    "FaultKind",
+    "Hello",
+    "InjectRequest",
+    "Json",
+    "MalformedError",
+    "ManifestInfo",
+    "NodeStatus",
+    "ObjectChange",
+    "ObjectKind",
+    "ObjectReport",
+    "ObjectState",
+    "ObjectTarget",
+    "OrderReport",
+    "Phase",
+    "Policy",
+    "ProcessInfo",
+    "Refusal",
+    "RenewRequest",
+    "Role",
+    "UndoReason",
+    "UndoRequest",
+    "compact",
+    "from_json",
+    "role_uri",
+    "to_json",
+]

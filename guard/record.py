@@ -9,13 +9,18 @@ from dataclasses import dataclass, field
 
 from guard.protocol import (
     Boot,
+    Component,
+    Credential,
+    Endpoint,
     Fault,
     Json,
     ManifestInfo,
+    ObjectReport,
     OrderReport,
     Phase,
     ProcessInfo,
     UndoReason,
+    compact,
     from_json,
     to_json,
 )
@@ -33,15 +38,39 @@ class Recipe:
     epoch: int
     lease_s: float
     boot: Boot
-    manifest: ManifestInfo
-    pod_uid: str
-    """The static pod's UID: only processes of this pod are ever touched."""
     armed_boottime: float
     armed_at: str
+    component: Component | None = None
+    """What a `flag` is aimed at; see `target`."""
+    manifest: ManifestInfo | None = None
+    """The static pod's manifest as it was; None for faults that touch none."""
+    flagged: ManifestInfo | None = None
+    """`flag`: the manifest with the bad flag in it, made and hashed at arming."""
+    pod_uid: str = ""
+    """The static pod's UID: only processes of this pod are ever touched."""
+    objects_before: list[str] = field(default_factory=list)
+    """`object`: per target, as canonical JSON, the fields that the change will touch."""
+
+    @property
+    def target(self) -> Component:
+        """The component of a fault that has one."""
+        component = self.component or self.fault.component
+        assert component is not None
+        return component
+
+    @property
+    def manifest_before(self) -> ManifestInfo:
+        """The manifest of a fault that touches one."""
+        assert self.manifest is not None
+        return self.manifest
 
     def sha256(self) -> str:
-        text = json.dumps(to_json(self), sort_keys=True, separators=(",", ":"))
+        """The hash of what is set: the same whichever version of the guard reads the order."""
+        text = json.dumps(compact(to_json(self)), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
+
+    def replace(self, **changes: object) -> Recipe:
+        return dataclasses.replace(self, **changes)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +100,14 @@ class Order:
     undo_asked_at: str = ""
     undone_at: str = ""
     detail: str = ""
+    cut: list[Endpoint] = field(default_factory=list)
+    """`cut`: which of its endpoints the kernel listed at the last look."""
+    objects: list[ObjectReport] = field(default_factory=list)
+    """`object`: how far each target has come."""
+    objects_written: list[str] = field(default_factory=list)
+    """`object`: per target, as canonical JSON, the touched fields as they were written."""
+    credential: Credential | None = None
+    """`object`: kept until the undo is done, and forgotten then."""
 
     @property
     def order_id(self) -> str:
@@ -89,6 +126,7 @@ class Order:
             phase=self.phase,
             fault=self.recipe.fault,
             order_sha256=self.recipe.sha256(),
+            component=self.recipe.component or self.recipe.fault.component,
             manifest_before=self.recipe.manifest,
             processes_before=self.processes_before,
             bitten=self.bitten,
@@ -102,6 +140,8 @@ class Order:
             undo_asked_at=self.undo_asked_at,
             undone_at=self.undone_at,
             detail=self.detail,
+            cut=self.cut,
+            objects=self.objects,
         )
 
 

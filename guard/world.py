@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from guard.protocol import Boot, Code, Component, ManifestInfo, ProcessInfo
+from guard.protocol import Boot, Code, Component, Endpoint, ManifestInfo, ProcessInfo
 
 
 class RefusedError(Exception):
@@ -97,3 +97,49 @@ class Node(Protocol):
 
     def kill(self, process: ProcessInfo) -> None:
         """SIGKILL exactly this process; no error when it is already gone."""
+
+    def flag_copy(self, order_id: str, component: Component, text: bytes) -> ManifestInfo:
+        """Write a changed manifest into the order's stash, durably, with the mode and owner of
+        the one that stands; returns what it will be in its place."""
+
+    def swap(
+        self, order_id: str, component: Component, expect: ManifestInfo, *, flag: bool
+    ) -> None:
+        """Put the changed manifest (`flag`) or the original in the place of the one that stands,
+        in one step; OSError if that one is not the expected one."""
+
+    def manifest_text(self, component: Component) -> str:
+        """The text of the component's manifest; OSError when it cannot be read."""
+
+
+class PacketRules(Protocol):
+    """What the kernel drops for this guard. Every method may raise OSError."""
+
+    def cut(self, endpoints: list[Endpoint], timeout_s: int) -> None:
+        """Drop all packets to these TCP endpoints; the kernel itself forgets after `timeout_s`."""
+
+    def listed(self) -> list[Endpoint]:
+        """Everything that is dropped right now."""
+
+    def clear(self) -> None:
+        """Drop nothing any more; no error when nothing was."""
+
+    def got_through(self, endpoints: list[Endpoint]) -> bool | None:
+        """Did a fresh connection reach any of them? None: still trying, ask again shortly."""
+
+
+class Marks(Protocol):
+    """The drill's file in the guard's own state. Every method may raise OSError."""
+
+    def read_mark(self) -> str | None: ...
+    def write_mark(self, order_id: str) -> None: ...
+    def drop_mark(self) -> None: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """All that a fault can have an effect on, handed to its driver."""
+
+    node: Node
+    rules: PacketRules
+    marks: Marks

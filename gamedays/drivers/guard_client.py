@@ -19,6 +19,7 @@ from guard.protocol import (
     Armed,
     ArmRequest,
     Code,
+    Credential,
     Fault,
     Hello,
     InjectRequest,
@@ -28,6 +29,7 @@ from guard.protocol import (
     Refusal,
     RenewRequest,
     UndoRequest,
+    compact,
     from_json,
     to_json,
 )
@@ -126,12 +128,20 @@ class GuardClient:
         """Let go of a connection that was opened ahead. The client can still be used."""
         self._keep(None)
 
-    def arm(self, order_id: str, fault: Fault, epoch: int) -> Armed:
+    def arm(
+        self, order_id: str, fault: Fault, epoch: int, credential: Credential | None = None
+    ) -> Armed:
         session, sequence = self._next()
         request = ArmRequest(
-            session=session, sequence=sequence, epoch=epoch, order_id=order_id, fault=fault
+            session=session,
+            sequence=sequence,
+            epoch=epoch,
+            order_id=order_id,
+            fault=fault,
+            credential=credential,
         )
-        return self._ask(Armed, "arm", to_json(request))
+        # Without what is absent, a guard of an earlier version understands an earlier fault.
+        return self._ask(Armed, "arm", compact(to_json(request)))
 
     def inject(self, order_id: str) -> OrderReport:
         session, sequence = self._next()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from guard.faults.base import FaultDriver, Step
+from guard.faults.drill import Drill
 from guard.faults.hold import Hold
 from guard.faults.kill import Kill
 from guard.protocol import FaultKind
@@ -10,6 +11,7 @@ from guard.protocol import FaultKind
 DRIVERS: dict[FaultKind, FaultDriver] = {
     FaultKind.HOLD: Hold(),
     FaultKind.KILL: Kill(),
+    FaultKind.DRILL: Drill(),
 }
 
 __all__ = ["DRIVERS", "FaultDriver", "Step"]

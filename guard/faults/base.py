@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from guard.record import Order
-from guard.world import Node
+from guard.protocol import Credential
+from guard.record import Order, Recipe
+from guard.world import World
 
 LOOK_EAGERLY_S = 0.02
 """While somebody waits for a process to go or to come."""
@@ -25,16 +26,30 @@ class Step:
 
 
 class FaultDriver(Protocol):
-    """One kind of fault. Every method may raise OSError: the step is then tried again."""
+    """One kind of fault. Every method may raise OSError: at arming and injecting it is then
+    refused, later the step is tried again."""
 
-    def prepare(self, order: Order, node: Node) -> None:
+    def aim(self, recipe: Recipe, credential: Credential | None, world: World) -> Recipe:
+        """At arming: look at the target and note in the recipe what the undo will need;
+        `RefusedError` when it is not there or in doubt. Looks only."""
+
+    def prepare(self, order: Order, world: World) -> None:
         """At arming: put on the disk what the undo will need. Breaks nothing."""
 
-    def strike(self, order: Order, node: Node) -> None:
+    def check(self, order: Order, world: World) -> Order:
+        """Just before the strike: `RefusedError` unless the target is still what was armed."""
+
+    def strike(self, order: Order, world: World) -> Order:
         """Break it, once. The intent is already journalled."""
 
-    def watch(self, order: Order, node: Node, now: float) -> Step:
+    def watch(self, order: Order, world: World, now: float) -> Step:
         """After the strike: look whether it bit, and keep it so while the order is injected."""
 
-    def undo(self, order: Order, node: Node, now: float) -> Step:
+    def disarm(self, order: Order, world: World) -> Order:
+        """The undo of what was never struck: look, and say in `detail` what is not as it was."""
+
+    def undo(self, order: Order, world: World, now: float) -> Step:
         """One step towards the state before; the phase is UNDONE only when that was seen."""
+
+    def accept(self, order: Order, world: World) -> bool:
+        """May somebody on the node end this stuck order with what stands there now?"""

@@ -55,7 +55,9 @@ class FakeNode:
     """One node with its guard: the truth that the rows are held against."""
 
     name: str
-    pids: dict[str, int] = field(default_factory=lambda: {"kube-apiserver": 10, "etcd": 20})
+    pids: dict[str, int] = field(
+        default_factory=lambda: {one: 10 * at for at, one in enumerate(Component, 1)}
+    )
     order: OrderReport | None = None
     injections: int = 0
     reachable: bool = True
@@ -114,7 +116,7 @@ class FakeGuards:
         return {
             node: Reply(
                 Hello(
-                    protocol=1,
+                    protocol=2,
                     version="1",
                     node=node,
                     cluster_uid=str(self.uid),
@@ -166,6 +168,7 @@ class FakeGuards:
             assert order.phase is Phase.ARMED, "injected twice, or without arming"
             assert order.fault
             machine.injections += 1
+            assert order.fault.component
             component = order.fault.component
             old = machine.pids[component]
             machine.pids[component] = 0 if order.fault.kind is FaultKind.HOLD else old + 100
@@ -197,6 +200,7 @@ class FakeGuards:
                 order = OrderReport(order_id=order_id, phase=Phase.UNDONE)
             elif order.phase is not Phase.UNDONE:
                 assert order.fault
+                assert order.fault.component
                 if not machine.pids[order.fault.component]:
                     machine.pids[order.fault.component] = 500
                 order = replace(order, phase=Phase.UNDONE, undone_at="now")

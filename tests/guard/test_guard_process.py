@@ -167,9 +167,11 @@ def test_row_22_a_guard_stopped_whole_undoes_at_once_when_continued(impatient: G
 def test_row_23_after_a_boot_it_undoes_without_being_asked(site: GuardSite) -> None:
     site.inject(site.client())
     assert site.parent
-    # The power goes: nobody gets to say goodbye.
+    worker = site.worker()
+    # The power goes: nobody gets to say goodbye. The worker first: an orphan would undo.
+    os.kill(worker, signal.SIGSTOP)
     site.parent.kill()
-    os.kill(site.worker(), signal.SIGKILL)
+    os.kill(worker, signal.SIGKILL)
     site.boot(2)
     site.start()
     await_true("everything is back", site.whole)

@@ -79,11 +79,11 @@ def test_addresses_come_from_the_components_own_manifest() -> None:
 def test_a_look_that_hangs_delays_no_answer(member: str, monkeypatch: pytest.MonkeyPatch) -> None:
     hangs = threading.Event()
 
-    def never(url: str) -> health.Health:
+    def never(url: str, path: str) -> health.Health:
         hangs.wait(20)
         raise OSError("gave up")
 
-    monkeypatch.setattr(health, "look_at_api", never)
+    monkeypatch.setattr(health, "look_at_health", never)
     watch = HealthWatch(lambda _: f"--listen-metrics-urls={member}\n", "127.0.0.1")
     watch.start()
     started = time.monotonic()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from guard.faults.hold import NUDGE_AFTER_S
+from guard.faults.static_pods import NUDGE_AFTER_S
 from guard.protocol import (
     DEADLINE_MARGIN_S,
     INJECT_WINDOW_S,

@@ -15,6 +15,7 @@ from guard.protocol import (
     MAX_BODY_BYTES,
     ArmRequest,
     Code,
+    Component,
     Fault,
     Hello,
     InjectRequest,
@@ -131,7 +132,22 @@ _json = st.recursive(
     max_leaves=12,
 )
 _fields = st.sampled_from(
-    ["session", "sequence", "epoch", "order_id", "fault", "lease_s", "kind", "component", "hold_s"]
+    [
+        "session",
+        "sequence",
+        "epoch",
+        "order_id",
+        "fault",
+        "lease_s",
+        "kind",
+        "component",
+        "hold_s",
+        "flag",
+        "endpoints",
+        "objects",
+        "credential",
+        "token",
+    ]
 )
 
 
@@ -146,7 +162,7 @@ def test_no_body_breaks_the_guard_or_the_node(verb: str, body: dict[str, object]
     with contextlib.suppress(RefusedError):
         verbs._answer(verb, body)
     assert site.node.kills == []
-    assert len(site.node.manifests) == 2
+    assert set(site.node.manifests) == set(Component)
     assert site.orders.report() is None
 
 

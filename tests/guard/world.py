@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import hashlib
 import uuid
 from pathlib import Path
 
@@ -80,6 +81,8 @@ class FakeNode:
         self.manifests = {one: found_manifest(one) for one in Component}
         self.stash: dict[str, dict[Component, FoundManifest]] = {}
         self.copies: dict[str, dict[Component, FoundManifest]] = {}
+        self.flagged: dict[str, dict[Component, FoundManifest]] = {}
+        self.texts = {one: manifest_text(one) for one in Component}
         self.running: dict[Component, list[FoundProcess]] = {one: [] for one in Component}
         self.kills: list[ProcessInfo] = []
         self.placed: list[Component] = []
@@ -131,9 +134,10 @@ class FakeNode:
     def drop_stash(self, order_id: str) -> None:
         self.stash.pop(order_id, None)
         self.copies.pop(order_id, None)
+        self.flagged.pop(order_id, None)
 
     def stashed_orders(self) -> list[str]:
-        return sorted({*self.stash, *self.copies})
+        return sorted({*self.stash, *self.copies, *self.flagged})
 
     def adopt_stash(self, order_id: str) -> list[str]:
         put_back = []
@@ -141,6 +145,10 @@ class FakeNode:
             if component not in self.manifests:
                 self.manifests[component] = found
                 put_back.append(found.info.path)
+        for component, ours in self.flagged.get(order_id, {}).items():
+            if self.manifests.get(component) == ours:
+                self.manifests[component] = self.copies[order_id][component]
+                put_back.append(ours.info.path)
         return put_back
 
     def processes(self, component: Component, pod_uid: str | None = None) -> list[FoundProcess]:
@@ -148,6 +156,26 @@ class FakeNode:
 
     def alive(self, process: ProcessInfo) -> bool:
         return any(p.info == process for found in self.running.values() for p in found)
+
+    def manifest_text(self, component: Component) -> str:
+        return self.texts[component]
+
+    def flag_copy(self, order_id: str, component: Component, text: bytes) -> ManifestInfo:
+        self.disk.refuse_when_full()
+        flagged = found_manifest(component, hashlib.sha256(text).hexdigest())
+        self.flagged.setdefault(order_id, {})[component] = flagged
+        return flagged.info
+
+    def swap(
+        self, order_id: str, component: Component, expect: ManifestInfo, *, flag: bool
+    ) -> None:
+        self.disk.refuse_when_full()
+        if self.place_fails:
+            raise OSError(errno.EIO, self.place_fails)
+        if component not in self.manifests or self.manifests[component].info != expect:
+            raise OSError("not the file that it should be")
+        source = self.flagged if flag else self.copies
+        self.manifests[component] = source[order_id][component]
 
     def kill(self, process: ProcessInfo) -> None:
         self.kills.append(process)
@@ -167,6 +195,15 @@ def found_manifest(component: Component, sha256: str = "") -> FoundManifest:
             gid=0,
         ),
         mtime_ns=1,
+    )
+
+
+def manifest_text(component: Component) -> str:
+    """As kubeadm writes it, as far as the guard reads it."""
+    return (
+        "spec:\n  containers:\n  - command:\n"
+        f"    - {component}\n    - --etcd-servers=https://127.0.0.1:2379\n"
+        f"    image: {component}:1\n"
     )
 
 
