@@ -59,6 +59,12 @@ ALLOWED: Final[dict[InjectionState, frozenset[InjectionState]]] = {
 
 FINAL: Final = frozenset(state for state, onward in ALLOWED.items() if not onward)
 BEFORE_ARMING: Final = frozenset({_S.PLANNED, _S.PREFLIGHT})
+BY_HAND_WHERE_STUCK: Final = frozenset(
+    state for state, onward in ALLOWED.items() if _S.RESOLVED_BY_HAND in onward
+)
+"""From where a lead may answer for a fault. The engine itself never makes this move."""
+BY_HAND_WHERE_GONE: Final = frozenset(ALLOWED) - FINAL - BEFORE_ARMING
+"""From where a platform owner may, when the cluster and its nodes exist no more."""
 
 
 class Verdict(models.TextChoices):

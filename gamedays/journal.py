@@ -16,22 +16,14 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 from django.db.models import F
 from django.utils import timezone
 
-from core.operations.slots import release_slot
-from gamedays.choices import (
-    ALLOWED,
-    FINAL,
-    Alarm,
-    EntryKind,
-    GamedayState,
-    InjectionState,
-    PodSource,
-)
+from gamedays.choices import ALLOWED, FINAL, Alarm, EntryKind, InjectionState, PodSource
 from gamedays.drivers.cluster import PodSighting
 from gamedays.execution.judge import judge_run
 from gamedays.execution.pods import terminations
 from gamedays.execution.world import PodCensus, RowsLostError, Run, Sample
-from gamedays.models import Gameday, Injection, Lease, PodRecord, SampleBlock, TimelineEntry
+from gamedays.models import Injection, Lease, PodRecord, SampleBlock, TimelineEntry
 from gamedays.operations.emergency import stopped_on_the_way
+from gamedays.operations.ending import end_injection
 from gamedays.operations.outcomes import record_outcomes
 
 if TYPE_CHECKING:
@@ -119,7 +111,7 @@ class Journal:
                 return None
             _entry(run.id, kind or EntryKind.STATE, text, {**(data or {}), "state": to})
             if to in FINAL:
-                _end(run.id)
+                end_injection(run.id)
         return self.read(run.id, run.fence)
 
     @_deadline
@@ -214,7 +206,7 @@ class Journal:
                 {"state": InjectionState.CLEAN, "verdict": judged.verdict},
             )
             record_outcomes(injection)
-            _end(run.id)
+            end_injection(run.id)
         return self.read(run.id, run.fence)
 
     @_deadline
@@ -343,20 +335,6 @@ def _entry(
     return TimelineEntry.objects.create(
         injection_id=injection_id, at=timezone.now(), kind=kind, text=text, data=dict(data)
     )
-
-
-def _end(injection_id: uuid.UUID) -> None:
-    """Release the slot; the gameday is done when its whole agenda is."""
-    # The gameday first, as whoever starts its next fault does: the other way round deadlocks.
-    gameday = Gameday.objects.select_for_update().get(agenda__injections=injection_id)
-    release_slot(holder=injection_id)
-    # A refused item was never run: it waits for another try, or for a person to end the gameday.
-    ran = FINAL - {InjectionState.REFUSED}
-    waiting = gameday.agenda.exclude(injections__state__in=sorted(ran))
-    if gameday.state == GamedayState.RUNNING and not waiting.exists():
-        gameday.state = GamedayState.DONE
-        gameday.ended_at = timezone.now()
-        gameday.save(update_fields=["state", "ended_at"])
 
 
 def _as_run(row: Injection, fence: int) -> Run:

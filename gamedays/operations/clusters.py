@@ -15,6 +15,7 @@ from core.operations.clusters import look_at_cluster
 from core.operations.slots import release_slot
 from gamedays.choices import BEFORE_ARMING, EntryKind, GamedayState, InjectionState
 from gamedays.models import Gameday, Injection, Lease, TimelineEntry
+from gamedays.operations.by_hand import end_gone
 from gamedays.operations.guards import look_at_guards
 
 if TYPE_CHECKING:
@@ -39,10 +40,9 @@ def retire_cluster(*, actor: User, cluster: Cluster, reason: str) -> Cluster:
         if cluster.retired_at is not None:
             return cluster
         # Leases before injections, as whoever conducts locks them: the other way round deadlocks.
-        Lease.objects.filter(injection__in=Injection.objects.live().filter(cluster=cluster)).update(
-            fence=F("fence") + 1
-        )
-        live = list(Injection.objects.live().filter(cluster=cluster).select_for_update())
+        lives = Injection.objects.live().filter(cluster=cluster)
+        list(Lease.objects.select_for_update().filter(injection__in=lives).order_by("pk"))
+        live = list(lives.select_for_update().order_by("pk"))
         if live and alive:
             raise Conflict(
                 f"{cluster.name} still answers, and a fault is live on it. Abort it and wait "
@@ -75,17 +75,20 @@ def _answers(cluster: Cluster) -> bool:
 
 def _answer_for(injection: Injection, actor: User, reason: str) -> None:
     """A named person says what became of it: the nodes that held the fault are gone."""
-    before = injection.state in BEFORE_ARMING
-    injection.state = InjectionState.REFUSED if before else InjectionState.RESOLVED_BY_HAND
-    injection.reason = f"{actor} retired the cluster: {reason}"
+    said = f"{actor} retired the cluster: {reason}"
+    if injection.state not in BEFORE_ARMING:
+        end_gone(injection, actor=actor, reason=said)
+        return
+    Lease.objects.filter(injection=injection).update(fence=F("fence") + 1)
+    injection.state, injection.reason = InjectionState.REFUSED, said
     injection.ended_at = timezone.now()
     injection.save(update_fields=["state", "reason", "ended_at"])
     release_slot(holder=injection.pk)
     TimelineEntry.objects.create(
         injection=injection,
-        at=timezone.now(),
+        at=injection.ended_at,
         kind=EntryKind.ACTION,
-        text=injection.reason,
+        text=said,
         actor=actor,
         data={"state": injection.state},
     )

@@ -12,6 +12,7 @@ from core import policies
 from core.errors import DomainError
 from gamedays.choices import GamedayState, InjectionState
 from gamedays.models import Gameday, Injection
+from gamedays.operations.locks import lock_gameday
 from gamedays.operations.messages import send_conduct
 from gamedays.operations.runs import begin_next, next_item
 
@@ -50,13 +51,10 @@ def wake_planned() -> None:
 
 def _start(key: int, now: dt.datetime) -> None:
     with transaction.atomic():
-        # `skip_locked`: another beat that looks at the same moment has it.
-        gameday = (
-            Gameday.objects.select_for_update(skip_locked=True)
-            .filter(pk=key, state=GamedayState.BOOKED)
-            .first()
-        )
-        if gameday is None:
+        # `skip_locked`: another beat that looks at the same moment has it, or somebody who works
+        # on its cluster; the next look comes within a second.
+        gameday = lock_gameday(key, skip_locked=True)
+        if gameday is None or gameday.state != GamedayState.BOOKED:
             return
         if now > gameday.starts_at + MISSED:
             gameday.state = GamedayState.MISSED
@@ -68,12 +66,8 @@ def _start(key: int, now: dt.datetime) -> None:
 
 def _continue(key: int, now: dt.datetime) -> None:
     with transaction.atomic():
-        gameday = (
-            Gameday.objects.select_for_update(skip_locked=True)
-            .filter(pk=key, state=GamedayState.RUNNING)
-            .first()
-        )
-        if gameday is None:
+        gameday = lock_gameday(key, skip_locked=True)
+        if gameday is None or gameday.state != GamedayState.RUNNING:
             return
         item = next_item(gameday)
         # A refused fault waits for a person: trying it for ever would only repeat the refusal.

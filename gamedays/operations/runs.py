@@ -11,11 +11,12 @@ from django.utils import timezone
 
 from core import policies
 from core.choices import SlotKind
-from core.errors import Conflict, Invalid
+from core.errors import Conflict, Invalid, NotFound
 from core.operations.emergency import require_no_stop
 from core.operations.slots import release_slot, take_slot
 from gamedays.choices import FINAL, EntryKind, GamedayState, InjectionState, VerificationTask
 from gamedays.models import AgendaItem, Gameday, Injection, Lease, TimelineEntry, Verification
+from gamedays.operations.locks import lock_gameday
 from gamedays.operations.messages import send_conduct
 
 if TYPE_CHECKING:
@@ -37,7 +38,10 @@ def start_gameday(*, actor: User, gameday: Gameday) -> Injection:
     """
     policies.require_run(actor, gameday.cluster)
     with transaction.atomic():
-        gameday = Gameday.objects.select_for_update().get(pk=gameday.pk)
+        found = lock_gameday(gameday.pk)
+        if found is None:
+            raise NotFound("This gameday is not there any more.")
+        gameday = found
         if gameday.state not in (GamedayState.BOOKED, GamedayState.RUNNING):
             raise Conflict(
                 f"This gameday is {gameday.get_state_display().lower()}; book a new one.",

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from django.urls import path
 
-from gamedays.ui import bookings, clusters, emergency, findings, runs, scenarios, strip, week
+from gamedays.ui import (
+    bookings,
+    clusters,
+    emergency,
+    findings,
+    runs,
+    runs_by_hand,
+    scenarios,
+    strip,
+    week,
+)
 
 urlpatterns = [
     path("", week.week, name="week"),
@@ -20,6 +30,7 @@ urlpatterns = [
     path("runs/<uuid:run_id>/live/", runs.run_live, name="run_live"),
     path("runs/<uuid:run_id>/samples.json", runs.run_samples, name="run_samples"),
     path("runs/<uuid:run_id>/abort/", runs.abort, name="abort_run"),
+    path("runs/<uuid:run_id>/by-hand/", runs_by_hand.by_hand, name="by_hand"),
     path("runs/<uuid:run_id>/notes/", runs.add_note, name="add_note"),
     path("emergency/", emergency.emergency, name="emergency"),
     path("emergency/set/", emergency.set_stop, name="set_stop"),

@@ -197,3 +197,29 @@ def test_a_refused_fragment_leaves_the_page_and_tells_why(cast: Cast, client_of:
     assert answer.status_code == 404
     assert answer["HX-Reswap"] == "none"
     assert "among those that you may see" in answer["HX-Trigger"]
+
+
+def test_a_stuck_run_says_what_to_check_and_a_lead_signs(cast: Cast, client_of: As) -> None:
+    checks = [{"name": "canary:qa-1", "passed": None, "sentence": "qa-1 could not be asked."}]
+    run = factories.make_run(cast, InjectionState.UNDO_STUCK, reason="qa-2 does not answer.")
+    TimelineEntry.objects.create(
+        injection=run, at=run.asked_at, kind="alarm", text="stuck", data={"checks": checks}
+    )
+    path = f"/runs/{run.pk}/by-hand/"
+    erik, lea = client_of("erik"), client_of("lea")
+    assert path in erik.get(f"/runs/{run.pk}/").content.decode()
+    text = erik.get(path).content.decode()
+    assert "qa-2 does not answer." in text
+    assert "qa-1 could not be asked." in text
+    assert "sha256sum /etc/kubernetes/manifests/etcd.yaml" in text
+    assert 'data-testid="sign"' not in text
+    assert erik.post(path, {"reason": "r", "seen": "s"}).status_code == 403
+    assert 'data-testid="sign"' in lea.get(path).content.decode()
+    wrong = lea.post(path, {"reason": "qa-2 burnt", "seen": ""})
+    assert wrong.status_code == 422
+    assert "what it showed" in wrong.content.decode()
+    assert "qa-2 burnt" in wrong.content.decode(), "what was typed is kept"
+    said = lea.post(path, {"reason": "qa-2 burnt", "seen": "nothing there"}, follow=True)
+    assert 'data-state="resolved_by_hand"' in said.content.decode()
+    assert 'data-testid="not-stuck"' in lea.get(path).content.decode()
+    assert client_of("otto").get(path).status_code == 404
