@@ -16,6 +16,7 @@ import threading
 from guard.admission import check_arm, check_freshness, check_inject, tombstone_refusal
 from guard.faults import DRIVERS
 from guard.journal import Journal
+from guard.kube import HttpsApi, ObjectApi
 from guard.lifecycle import MAX_TOMBSTONES, Lifecycle
 from guard.log import log
 from guard.protocol import (
@@ -49,13 +50,19 @@ class Orders:
         clock: Clock,
         session: str,
         rules: PacketRules | None = None,
+        objects: ObjectApi | None = None,
     ) -> None:
         self.policy = policy
         self.session = session
         self.sequence = 0
         self.changed = threading.Condition(threading.RLock())
         """Notified on every change; its lock guards everything below."""
-        world = World(node=node, rules=rules or NoRules(), marks=journal)
+        world = World(
+            node=node,
+            rules=rules or NoRules(),
+            marks=journal,
+            objects=objects or HttpsApi(),
+        )
         self._life = Lifecycle(journal=journal, epoch=policy.epoch, clock=clock, world=world)
         self._ledger = self._life.ledger
         self._world = world

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from guard.kube import ObjectApi
 from guard.protocol import Boot, Code, Component, Endpoint, ManifestInfo, ProcessInfo
 
 
@@ -143,3 +144,4 @@ class World:
     node: Node
     rules: PacketRules
     marks: Marks
+    objects: ObjectApi

@@ -6,11 +6,13 @@ from guard.faults.base import FaultDriver, Step
 from guard.faults.drill import Drill
 from guard.faults.hold import Hold
 from guard.faults.kill import Kill
+from guard.faults.object import Object
 from guard.protocol import FaultKind
 
 DRIVERS: dict[FaultKind, FaultDriver] = {
     FaultKind.HOLD: Hold(),
     FaultKind.KILL: Kill(),
+    FaultKind.OBJECT: Object(),
     FaultKind.DRILL: Drill(),
 }
 

@@ -1,0 +1,327 @@
+"""The account of one run: minted at arming, handed to a guard, gone at clean.
+
+It may do exactly what the run's change and its undo need, on exactly the run's objects, by name,
+and its token outlives the guards' hard deadline by an hour only. Belay's own account has no such
+right itself: in namespaces that the cluster's owner opted in it may create roles, and a policy of
+the owner lets it create none but these (SECURITY.md, "Rights in the cluster").
+
+The ServiceAccount is made first and removed last, and says where its roles lie: whatever dies in
+between, what is left can be found and removed.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import time
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+from urllib.parse import quote
+
+import structlog
+
+from core import kube
+from core.errors import ClusterRefused, ClusterUnreachable, DomainError
+from gamedays.scenarios.plan import ObjectTarget
+from guard.protocol import Credential
+
+Object = dict[str, Any]
+log = structlog.get_logger(__name__)
+
+NAMESPACE = "belay-runs"
+MANAGED_BY = "app.kubernetes.io/managed-by"
+ORDER = "belay/order"
+"""Label: the order that an account or role was made for."""
+SCOPES = "belay/scopes"
+"""Annotation: where the account has roles, as a JSON list of namespaces; "" is the cluster."""
+EXPIRES = "belay/expires"
+OUTLIVES_S = 3600
+"""The token lives this much longer than the guards' hard deadline: an undo may be slow."""
+_LEAST_TOKEN_S = 600
+_EFFECTIVE_S = 6.0
+"""Every API server learns of a new role by itself, within a moment."""
+_LOOK_S = 0.1
+_CALL_S = 3.0
+_RBAC = "rbac.authorization.k8s.io"
+_RULES: dict[str, tuple[tuple[str, str, tuple[str, ...]], ...]] = {
+    "deployment": (("apps", "deployments", ("get", "patch")),),
+    "config-map": (("", "configmaps", ("get", "patch")),),
+    "http-proxy": (("projectcontour.io", "httpproxies", ("get", "patch")),),
+    "node": (("", "nodes", ("get", "patch")),),
+    "evict": (("", "pods", ("get",)), ("", "pods/eviction", ("create",))),
+    "delete-pod": (("", "pods", ("get", "delete")),),
+}
+_PATHS = {
+    "deployment": "apis/apps/v1/namespaces/{namespace}/deployments/{name}",
+    "config-map": "api/v1/namespaces/{namespace}/configmaps/{name}",
+    "http-proxy": "apis/projectcontour.io/v1/namespaces/{namespace}/httpproxies/{name}",
+    "node": "api/v1/nodes/{name}",
+    "pod": "api/v1/namespaces/{namespace}/pods/{name}",
+}
+
+
+def account_name(order_id: str) -> str:
+    return f"belay-run-{order_id[:8]}"
+
+
+def rules_for(targets: Iterable[ObjectTarget]) -> dict[str, list[Object]]:
+    """Namespace ("" is the cluster) → the rules of the role there; every one names its objects."""
+    wanted: dict[str, dict[tuple[str, str, tuple[str, ...]], set[str]]] = {}
+    for target in targets:
+        kind = target.change if target.kind == "pod" else target.kind
+        for right in _RULES[kind]:
+            wanted.setdefault(target.namespace, {}).setdefault(right, set()).add(target.name)
+    return {
+        namespace: [
+            {
+                "apiGroups": [group],
+                "resources": [resource],
+                "verbs": list(verbs),
+                "resourceNames": sorted(names),
+            }
+            for (group, resource, verbs), names in sorted(rights.items())
+        ]
+        for namespace, rights in sorted(wanted.items())
+    }
+
+
+class RunAccounts:
+    """Mints and removes accounts on one cluster. Needs no database."""
+
+    def __init__(
+        self, credentials: kube.Credentials, api_servers: Mapping[str, str] | None = None
+    ) -> None:
+        self._credentials = credentials
+        self._api_servers = dict(api_servers or {})
+
+    def mint(self, order_id: str, targets: Iterable[ObjectTarget], lives_s: int) -> Credential:
+        """An account for exactly these objects, whose rights are seen to be in effect.
+
+        `lives_s`: seconds that its token must live. What was made of a failed attempt is removed.
+
+        Raises:
+            ClusterRefused: `cannot_mint`: a right is missing, a policy forbids it, or tokens of
+                this cluster do not live long enough.
+            ClusterUnreachable: the API gave no answer.
+        """
+        chosen = tuple(targets)
+        rules = rules_for(chosen)
+        lives_s = max(lives_s, _LEAST_TOKEN_S)
+        until = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=lives_s)
+        try:
+            self._make_account(order_id, list(rules), until)
+            for namespace, given in rules.items():
+                self._make_role(order_id, namespace, given)
+            token, expires_at = self._token(order_id, lives_s)
+            minted = kube.Credentials(
+                server=self._credentials.server, ca_pem=self._credentials.ca_pem, token=token
+            )
+            self._await_effect(minted, chosen)
+        except DomainError:
+            self._unmint_quietly(order_id)
+            raise
+        return Credential(
+            server=self._credentials.server,
+            ca_pem=self._credentials.ca_pem,
+            token=token,
+            name=account_name(order_id),
+            expires_at=expires_at,
+        )
+
+    def unmint(self, order_id: str) -> None:
+        """Remove the account and everything that it could do; nothing to do is no error.
+
+        Raises:
+            ClusterRefused, ClusterUnreachable: something is left; call again.
+        """
+        name = account_name(order_id)
+        found = self._ask("GET", f"{_accounts()}/{name}", missing_ok=True)
+        if found is None:
+            return
+        if _label(found, ORDER) != order_id:
+            raise ClusterRefused(
+                f"ServiceAccount {NAMESPACE}/{name} is not the one of run {order_id}; it was left "
+                "alone. Look who made it.",
+                code="foreign_account",
+            )
+        for scope in _scopes(found):
+            # Bindings first: from then on the account may do nothing any more.
+            for plural in ("bindings", "s"):
+                self._remove(f"{_roles(scope, plural)}/{name}", order_id)
+        self._ask("DELETE", f"{_accounts()}/{name}", missing_ok=True)
+
+    def remove_orphans(self, live: Collection[str], now: dt.datetime) -> list[str]:
+        """Remove the accounts of runs that are over, and all whose token has run out.
+
+        `live`: orders that may still need theirs. Returns the orders whose accounts went.
+        """
+        query = f"{MANAGED_BY}%3Dbelay"
+        listed = self._ask("GET", f"{_accounts()}?labelSelector={query}") or {}
+        gone = []
+        for account in listed.get("items", []):
+            order_id = _label(account, ORDER)
+            if not order_id or (order_id in live and not _expired(account, now)):
+                continue
+            self.unmint(order_id)
+            gone.append(order_id)
+        return gone
+
+    def _remove(self, path: str, order_id: str) -> None:
+        """Delete what carries this order's label; of what does not, nothing is ours."""
+        found = self._ask("GET", path, missing_ok=True)
+        if found is not None and _label(found, ORDER) == order_id:
+            self._ask("DELETE", path, missing_ok=True)
+
+    # -- making -----------------------------------------------------------------------------------
+
+    def _make_account(self, order_id: str, scopes: list[str], until: dt.datetime) -> None:
+        metadata = _metadata(order_id) | {
+            "namespace": NAMESPACE,
+            "annotations": {SCOPES: json.dumps(scopes), EXPIRES: until.isoformat()},
+        }
+        account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata,
+                   "automountServiceAccountToken": False}  # fmt: skip
+        self._create(_accounts(), account, order_id)
+
+    def _make_role(self, order_id: str, namespace: str, rules: list[Object]) -> None:
+        name = account_name(order_id)
+        kind = "Role" if namespace else "ClusterRole"
+        metadata = _metadata(order_id) | ({"namespace": namespace} if namespace else {})
+        shared = {"apiVersion": f"{_RBAC}/v1", "metadata": metadata}
+        binding = shared | {
+            "kind": f"{kind}Binding",
+            "roleRef": {"apiGroup": _RBAC, "kind": kind, "name": name},
+            "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": NAMESPACE}],
+        }
+        self._create(_roles(namespace, "s"), shared | {"kind": kind, "rules": rules}, order_id)
+        self._create(_roles(namespace, "bindings"), binding, order_id)
+
+    def _create(self, path: str, body: Object, order_id: str) -> None:
+        answer = self._request("POST", path, body)
+        if answer.status in (200, 201):
+            return
+        name = body["metadata"]["name"]
+        if answer.status == 409:
+            found = self._ask("GET", f"{path}/{name}")
+            if found is not None and _label(found, ORDER) == order_id:
+                return
+        raise _cannot(f"{body['kind']} {name} could not be created", answer)
+
+    def _token(self, order_id: str, lives_s: int) -> tuple[str, str]:
+        request = {
+            "apiVersion": "authentication.k8s.io/v1",
+            "kind": "TokenRequest",
+            "spec": {"expirationSeconds": lives_s},
+        }
+        answer = self._request("POST", f"{_accounts()}/{account_name(order_id)}/token", request)
+        if answer.status not in (200, 201):
+            raise _cannot("no token was given for it", answer)
+        body = answer.json()
+        granted = int(body["spec"]["expirationSeconds"])
+        if granted < lives_s:
+            raise ClusterRefused(
+                f"Tokens of this cluster live for {granted} s at most; this fault needs one for "
+                f"{lives_s} s, or its undo could be locked out. Choose a shorter hold, or raise "
+                "--service-account-max-token-expiration.",
+                code="cannot_mint",
+            )
+        return str(body["status"]["token"]), str(body["status"]["expirationTimestamp"])
+
+    def _await_effect(self, minted: kube.Credentials, targets: tuple[ObjectTarget, ...]) -> None:
+        """Until every API server that answers lets the account look at every target."""
+        until = time.monotonic() + _EFFECTIVE_S
+        waiting = [
+            (server, target) for server in (None, *self._api_servers.values()) for target in targets
+        ]
+        answered = False
+        while waiting:
+            server, target = waiting[0]
+            path = _PATHS[target.kind].format(
+                namespace=quote(target.namespace, safe=""), name=quote(target.name, safe="")
+            )
+            try:
+                answer = kube.fresh_request(minted, "GET", f"/{path}", server=server)
+            except ClusterUnreachable:
+                if server is None:
+                    raise
+                waiting = [each for each in waiting if each[0] != server]
+                continue
+            if answer.status == 200:
+                answered = True
+                waiting.pop(0)
+            elif answer.status == 404 or time.monotonic() > until:
+                raise _cannot(
+                    f"it still may not read {target.kind} {target.namespace}/{target.name}", answer
+                )
+            else:
+                time.sleep(_LOOK_S)
+        if not answered:
+            raise ClusterUnreachable("No API server said whether the run's account has its rights.")
+
+    def _unmint_quietly(self, order_id: str) -> None:
+        try:
+            self.unmint(order_id)
+        except DomainError as error:
+            # Found again by `remove_orphans`; the refusal that we are in says why it came to this.
+            log.warning("run_account_left", order=order_id, why=error.message)
+
+    # -- asking -----------------------------------------------------------------------------------
+
+    def _ask(self, method: str, path: str, *, missing_ok: bool = False) -> Object | None:
+        answer = self._request(method, path)
+        if answer.status == 404 and missing_ok:
+            return None
+        if answer.status not in (200, 202):
+            raise _cannot(f"{method} {path.split('?', maxsplit=1)[0]} was refused", answer)
+        return dict(answer.json())
+
+    def _request(self, method: str, path: str, body: Object | None = None) -> kube.Answer:
+        return kube.fresh_request(self._credentials, method, path, body=body, timeout_s=_CALL_S)
+
+
+def _metadata(order_id: str) -> Object:
+    labels = {MANAGED_BY: "belay", ORDER: order_id}
+    return {"name": account_name(order_id), "labels": labels}
+
+
+def _accounts() -> str:
+    return f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts"
+
+
+def _roles(namespace: str, suffix: str) -> str:
+    if not namespace:
+        return f"/apis/{_RBAC}/v1/clusterrole{suffix}"
+    return f"/apis/{_RBAC}/v1/namespaces/{quote(namespace, safe='')}/role{suffix}"
+
+
+def _label(found: Object, key: str) -> str:
+    return str((found["metadata"].get("labels") or {}).get(key, ""))
+
+
+def _scopes(account: Object) -> list[str]:
+    text = (account["metadata"].get("annotations") or {}).get(SCOPES, "[]")
+    return [str(scope) for scope in json.loads(text)]
+
+
+def _expired(account: Object, now: dt.datetime) -> bool:
+    text = (account["metadata"].get("annotations") or {}).get(EXPIRES, "")
+    try:
+        return dt.datetime.fromisoformat(text) < now
+    except ValueError:
+        return True
+
+
+def _cannot(what: str, answer: kube.Answer) -> DomainError:
+    if answer.status >= 500 or answer.status == 429:
+        return ClusterUnreachable(f"HTTP {answer.status}: {what}")
+    try:
+        said = str(answer.json().get("message", ""))[:300]
+    except (ValueError, AttributeError):
+        said = ""
+    return ClusterRefused(
+        f"The run's own account could not be minted: {what} (HTTP {answer.status}"
+        + (f": {said}" if said else "")
+        + "). Without it nothing could undo the fault by itself. Let the cluster's owner opt the "
+        "namespace in; SECURITY.md says how.",
+        code="cannot_mint",
+    )

@@ -1,0 +1,168 @@
+"""The account of one run: what it may do, that it goes again, and what refuses to be minted."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from typing import Any
+
+import pytest
+
+from core import kube
+from core.errors import ClusterRefused, ClusterUnreachable
+from gamedays.drivers.objects import Objects
+from gamedays.drivers.run_account import RunAccounts, rules_for
+from gamedays.scenarios.plan import ObjectFault, ObjectTarget
+from tests.gamedays.conftest import PRICES, deployment
+from tests.object_api import ObjectApi
+
+ORDER = "0a1b2c3d-0000-4000-8000-000000000001"
+ACCOUNT = "/api/v1/namespaces/belay-runs/serviceaccounts/belay-run-0a1b2c3d"
+ROLE = "/apis/rbac.authorization.k8s.io/v1/namespaces/shop/roles/belay-run-0a1b2c3d"
+SCALE = ObjectFault(kind="deployment", namespace="shop", name="prices", change="scale-to-zero")
+
+
+@pytest.fixture
+def accounts(credentials: kube.Credentials) -> RunAccounts:
+    return RunAccounts(credentials)
+
+
+def test_every_rule_names_its_objects_and_none_is_about_secrets() -> None:
+    kinds = {
+        "deployment": "bad-image",
+        "config-map": "bad-config",
+        "http-proxy": "route-nowhere",
+        "node": "cordon",
+    }
+    targets = [a_target(kind, change) for kind, change in kinds.items()]
+    targets += [a_target("pod", "evict"), a_target("pod", "delete-pod")]
+    given = rules_for(targets)
+    assert set(given) == {"", "shop"}
+    for rule in (rule for rules in given.values() for rule in rules):
+        assert rule["resourceNames"] == ["it"]
+        assert "secrets" not in rule["resources"]
+        assert "*" not in rule["verbs"] + rule["resources"] + rule["apiGroups"]
+
+
+def a_target(kind: Any, change: Any) -> ObjectTarget:
+    return ObjectTarget(
+        kind=kind,
+        namespace="" if kind == "node" else "shop",
+        name="it",
+        uid=str(uuid.uuid4()),
+        resource_version="1",
+        change=change,
+    )
+
+
+def test_a_minted_account_may_do_exactly_this(
+    api: ObjectApi, objects: Objects, accounts: RunAccounts
+) -> None:
+    targets = objects.read_target(SCALE)
+    api.put("/apis/apps/v1/namespaces/shop/deployments/shop", deployment("shop"))
+    minted = accounts.mint(ORDER, targets, 700)
+    assert minted.name == "belay-run-0a1b2c3d"
+    assert minted.token not in repr(minted)
+    access = kube.Credentials(server=minted.server, ca_pem=minted.ca_pem, token=minted.token)
+
+    def status(method: str, path: str) -> int:
+        body = {"spec": {"paused": True}} if method == "PATCH" else None
+        return kube.fresh_request(access, method, path, body=body).status
+
+    assert status("GET", PRICES) == 200
+    assert status("PATCH", PRICES) == 200
+    assert status("DELETE", PRICES) == 403
+    assert status("GET", "/apis/apps/v1/namespaces/shop/deployments/shop") == 403
+    assert status("GET", "/api/v1/namespaces/shop/pods/prices-1") == 403
+    assert status("GET", "/api/v1/namespaces/shop/secrets/any") == 403
+
+
+def test_minting_twice_for_one_order_is_one_account(
+    api: ObjectApi, objects: Objects, accounts: RunAccounts
+) -> None:
+    targets = objects.read_target(SCALE)
+    accounts.mint(ORDER, targets, 700)
+    accounts.mint(ORDER, targets, 700)
+    assert len([path for path in api.objects if "belay-run-" in path]) == 3
+
+
+def test_nothing_of_an_account_is_left_at_the_end(
+    api: ObjectApi, objects: Objects, accounts: RunAccounts
+) -> None:
+    node = api.put("/api/v1/nodes/qa-1", {"spec": {}})
+    cordon = ObjectFault(kind="node", namespace="", name="qa-1", change="cordon")
+    there = set(api.objects)
+    minted = accounts.mint(ORDER, objects.read_target(cordon) + objects.read_target(SCALE), 700)
+    assert node["metadata"]["name"] == "qa-1"
+    assert len(set(api.objects) - there) == 5
+    accounts.unmint(ORDER)
+    assert set(api.objects) == there
+    access = kube.Credentials(server=minted.server, ca_pem=minted.ca_pem, token=minted.token)
+    assert kube.fresh_request(access, "GET", PRICES).status == 401
+    accounts.unmint(ORDER)
+
+
+@pytest.mark.parametrize("piece", ["/serviceaccounts", "/roles", "/rolebindings", "/token"])
+def test_what_cannot_be_minted_is_refused_and_leaves_nothing(
+    piece: str, api: ObjectApi, objects: Objects, accounts: RunAccounts
+) -> None:
+    targets, there = objects.read_target(SCALE), set(api.objects)
+    api.refuse["POST", piece] = 403
+    with pytest.raises(ClusterRefused, match="could not be minted"):
+        accounts.mint(ORDER, targets, 700)
+    assert set(api.objects) == there
+
+
+def test_a_token_that_would_die_before_the_undo_is_refused(
+    api: ObjectApi, objects: Objects, accounts: RunAccounts
+) -> None:
+    api.max_token_s = 3600
+    there = set(api.objects)
+    with pytest.raises(ClusterRefused, match="3600 s"):
+        accounts.mint(ORDER, objects.read_target(SCALE), 4000)
+    assert set(api.objects) == there
+
+
+def test_a_role_of_that_name_that_is_not_ours_is_left_alone(
+    api: ObjectApi, objects: Objects, accounts: RunAccounts
+) -> None:
+    api.put(ROLE, {"rules": []})
+    with pytest.raises(ClusterRefused, match="could not be minted"):
+        accounts.mint(ORDER, objects.read_target(SCALE), 700)
+    assert api.objects[ROLE]["rules"] == []
+
+
+def test_an_unmint_that_was_cut_short_goes_on_the_next_time(
+    api: ObjectApi, objects: Objects, accounts: RunAccounts
+) -> None:
+    there = set(api.objects)
+    accounts.mint(ORDER, objects.read_target(SCALE), 700)
+    api.refuse["DELETE", "/roles/"] = 500
+    with pytest.raises(ClusterUnreachable):
+        accounts.unmint(ORDER)
+    assert ACCOUNT in api.objects
+    api.refuse.clear()
+    accounts.unmint(ORDER)
+    assert set(api.objects) == there
+
+
+def test_orphans_go_and_the_live_stay_while_their_token_lives(
+    api: ObjectApi, objects: Objects, accounts: RunAccounts
+) -> None:
+    targets, other = objects.read_target(SCALE), ORDER.replace("0a1b", "ffff")
+    accounts.mint(ORDER, targets, 700)
+    accounts.mint(other, targets, 700)
+    now = dt.datetime.now(dt.UTC)
+    assert accounts.remove_orphans({ORDER}, now) == [other]
+    assert ACCOUNT in api.objects
+    assert accounts.remove_orphans({ORDER}, now + dt.timedelta(hours=1)) == [ORDER]
+    assert not [path for path in api.objects if "belay-run-" in path]
+
+
+def test_an_account_somebody_else_made_is_not_removed(
+    api: ObjectApi, accounts: RunAccounts
+) -> None:
+    api.put(ACCOUNT, {})
+    with pytest.raises(ClusterRefused, match="left alone"):
+        accounts.unmint(ORDER)
+    assert ACCOUNT in api.objects
