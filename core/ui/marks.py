@@ -31,7 +31,10 @@ MARKS: Final[dict[str, Mark]] = {
     # What a probe, a cluster or a guard shows now.
     "steady": Mark("Steady", "activity", "calm", "Every probe is within its bound, now."),
     "failing": Mark("Failing", "circle-x", "live", "The last look did not pass."),
+    "passing": Mark("Passes", "circle-check", "calm", "The last look passed."),
     "unknown": UNKNOWN,
+    "alert_silent": Mark("Not firing", "circle-minus", "quiet", "The alert does not fire."),
+    "alert_firing": Mark("Firing", "flag", "care", "The alert fires: somebody is told."),
     "no_fault": Mark("No fault", "circle-check", "quiet", "Belay has nothing live on it."),
     "reachable": Mark("Reachable", "circle-check", "calm", "The guard answered within a minute."),
     "installed": Mark("Installed", "shield-check", "quiet", "Nobody has asked it lately."),

@@ -18,7 +18,7 @@ import structlog
 from gamedays.choices import PodSource
 from gamedays.drivers.cluster import PodSighting
 from gamedays.execution.world import PodCensus, Sample
-from gamedays.probes.base import Attempt, ProbeSpec, Surroundings
+from gamedays.probes.base import Attempt, Metrics, ProbeSpec, Surroundings
 from gamedays.probes.registry import PROBERS
 
 if TYPE_CHECKING:
@@ -47,12 +47,16 @@ class Watcher:
         api_servers: Mapping[str, str],
         fleet: Fleet,
         list_pods: Callable[[], tuple[PodSighting, ...]],
+        metrics: Metrics | None = None,
     ) -> None:
         self._probes = probes
         self._fleet = fleet
         self._list_pods = list_pods
         self._around = Surroundings(
-            credentials=credentials, api_servers=api_servers, node_status=self.node_status
+            credentials=credentials,
+            api_servers=api_servers,
+            node_status=self.node_status,
+            metrics=metrics,
         )
         self._lock = threading.Lock()
         self._samples: list[Sample] = []

@@ -23,7 +23,7 @@ from gamedays.execution.way_back import WayBack
 from gamedays.execution.world import World
 from gamedays.journal import Journal
 from gamedays.models import ClusterAuthority, Guard, Injection, Lease, Probe
-from gamedays.probes.base import ProbeSpec
+from gamedays.probes.sources import metrics_of, spec_of
 
 if TYPE_CHECKING:
     import uuid
@@ -137,29 +137,14 @@ def make_world(injection_id: uuid.UUID) -> tuple[World, Fleet]:
         epoch=authority.epoch if authority else 0,
     )
     driver = ClusterDriver(uid=cluster.uid, credentials=credentials, api_servers=api_servers)
-    probes = tuple(_spec(probe) for probe in Probe.objects.filter(cluster=cluster, enabled=True))
+    probes = tuple(spec_of(probe) for probe in Probe.objects.filter(cluster=cluster, enabled=True))
     watch = Watcher(
         probes=probes,
         credentials=credentials,
         api_servers=api_servers,
         fleet=fleet,
         list_pods=driver.list_pods,
+        metrics=metrics_of(cluster),
     )
     world = World(clock=SystemClock(), rows=Journal(), guards=fleet, cluster=driver, watch=watch)
     return world, fleet
-
-
-def _spec(probe: Probe) -> ProbeSpec:
-    return ProbeSpec(
-        id=probe.pk,
-        key=probe.key,
-        title=probe.title,
-        kind=probe.kind,
-        target=probe.target,
-        parameters=probe.parameters,
-        attempts=probe.attempts,
-        timeout_s=probe.timeout_s,
-        felt_by_users=probe.felt_by_users,
-        must_hold=probe.must_hold,
-        abort_after_s=probe.abort_after_s,
-    )

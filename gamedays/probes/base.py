@@ -53,6 +53,8 @@ class Metrics:
     url: str
     ca_pem: str = ""
     token: str = ""
+    problem: str = ""
+    """Why it cannot be asked at all, such as a token that no key opens."""
 
     def __repr__(self) -> str:
         return f"Metrics(url={self.url!r}, token=…)"
@@ -89,6 +91,8 @@ class Kind:
     """False: it comes with the cluster, and nobody makes one."""
     users_may_feel: bool = True
     """Whether a probe of this kind can stand for what a user feels."""
+    asks_api: bool = False
+    """Whether it needs the cluster's credential."""
     steady: bool = True
     """Whether it has to pass before a fault begins. An alert does not: it is expected later."""
     check: Callable[[dict[str, Value]], dict[str, str]] | None = None

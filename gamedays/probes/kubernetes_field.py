@@ -170,6 +170,7 @@ KUBERNETES_FIELD = Kind(
     summary="Reads one field of one object, and compares it. Unknown while the API is away.",
     in_words=_in_words,
     icon="packages",
+    asks_api=True,
     check=_check,
     fields=(
         Field(

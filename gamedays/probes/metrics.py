@@ -36,6 +36,8 @@ def ask(
     a Prometheus that is away says nothing about what it watches."""
     if metrics is None:
         raise NoMetricsError("no Prometheus is named for this cluster")
+    if metrics.problem:
+        raise NoMetricsError(shortened(metrics.problem))
     headers = {"User-Agent": "belay-probe", "Accept": "application/json"}
     if metrics.token:
         headers["Authorization"] = f"Bearer {metrics.token}"

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 BLOCK_S = 10
 _STALE_S = 6
 """A probe whose newest sample is older than this, while the run goes on, is unknown."""
+_ALERT_STATE = {"steady": "alert_firing", "failing": "alert_silent", "unknown": "unknown"}
 _API_KINDS = (ProbeKind.API_READ, ProbeKind.API_READYZ, ProbeKind.CANARY_WRITE)
 
 
@@ -44,7 +45,7 @@ class ProbeFigures:
 
     probe: Probe
     state: str
-    """steady, failing or unknown."""
+    """steady, failing or unknown; alert_silent or alert_firing for an alert that is expected."""
     newest: Sample | None
     during: float | None
     after: float | None
@@ -116,12 +117,15 @@ def probe_figures(run: Injection) -> list[ProbeFigures]:
 
 def _figures(run: Injection, probe: Probe, samples: list[Sample]) -> ProbeFigures:
     newest = samples[-1] if samples else None
+    # Looks at an alert neither pass nor fail: it is silent, and is to fire in time.
+    alert = probe.kind == ProbeKind.ALERT_EXPECTED
+    state = _state(run, newest)
     return ProbeFigures(
         probe=probe,
-        state=_state(run, newest),
+        state=_ALERT_STATE[state] if alert else state,
         newest=newest,
-        during=_share(samples, run.bitten_at, run.undo_asked_at),
-        after=_share(samples, run.restored_at, run.ended_at),
+        during=None if alert else _share(samples, run.bitten_at, run.undo_asked_at),
+        after=None if alert else _share(samples, run.restored_at, run.ended_at),
         lost=sum(1 for sample in samples if sample.attempts == 0),
     )
 

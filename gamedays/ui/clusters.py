@@ -9,11 +9,12 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
 from core import selectors as core_selectors
-from core.policies import may_run
+from core.policies import may_book, may_run
 from core.qa_marker import MARKER_NAME, MARKER_NAMESPACE
 from core.ui.requests import person
 from gamedays.operations import guards as guard_verbs
 from gamedays.selectors import clusters as selectors
+from gamedays.selectors.probes import lacks_metrics, metrics_source, probe_rows
 from gamedays.selectors.week import missing_for
 
 
@@ -45,6 +46,11 @@ def cluster(request: HttpRequest, slug: str) -> HttpResponse:
             "cluster": card.cluster,
             "missing": missing_for(card.cluster),
             "can_look": may_run(user, card.cluster) and card.guarded,
+            "can_run": may_run(user, card.cluster),
+            "can_book": may_book(user, card.cluster),
+            "probe_rows": probe_rows(card.probes),
+            "metrics_source": metrics_source(card.cluster),
+            "lacks_metrics": lacks_metrics(card.cluster),
             "runs": selectors.newest_runs(card.cluster),
             "marker": {"name": MARKER_NAME, "namespace": MARKER_NAMESPACE},
         },

@@ -9,6 +9,7 @@ from gamedays.ui import (
     clusters,
     emergency,
     findings,
+    probes,
     runs,
     runs_by_hand,
     scenarios,
@@ -45,5 +46,12 @@ urlpatterns = [
     path("scenarios/<slug:key>/", scenarios.scenario, name="scenario"),
     path("clusters/", clusters.clusters, name="clusters"),
     path("clusters/<slug:slug>/", clusters.cluster, name="cluster"),
+    path("clusters/<slug:slug>/probes/new/", probes.new_probe, name="new_probe"),
+    path("clusters/<slug:slug>/probes/<slug:key>/", probes.edit_probe, name="edit_probe"),
+    path("clusters/<slug:slug>/probes/<slug:key>/try/", probes.try_probe, name="try_probe"),
+    path(
+        "clusters/<slug:slug>/probes/<slug:key>/switch/", probes.switch_probe, name="switch_probe"
+    ),
+    path("clusters/<slug:slug>/metrics/", probes.metrics, name="cluster_metrics"),
     path("clusters/<slug:slug>/guards/", clusters.look_at_guards, name="look_at_guards"),
 ]

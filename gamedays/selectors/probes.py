@@ -1,0 +1,65 @@
+"""A cluster's probes as its pages show them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from core import selectors as core_selectors
+from core.errors import NotFound
+from gamedays.choices import MustHold, ProbeKind
+from gamedays.models import MetricsSource, Probe
+from gamedays.probes.registry import KINDS
+
+if TYPE_CHECKING:
+    from core.models import Cluster, User
+    from gamedays.probes.base import Kind
+
+ASK_METRICS = (ProbeKind.PROMETHEUS, ProbeKind.ALERT_EXPECTED)
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeRow:
+    """One probe, and in words what it looks at and what comes of it."""
+
+    probe: Probe
+    kind: Kind
+    words: str
+    judged: str
+
+
+def probe_rows(probes: Iterable[Probe]) -> list[ProbeRow]:
+    return [_row(probe) for probe in probes]
+
+
+def probe_named(user: User, slug: str, key: str) -> Probe:
+    """Raises `NotFound`, to outsiders too."""
+    cluster = core_selectors.cluster_named(user, slug)
+    found = Probe.objects.filter(cluster=cluster, key=key).select_related("cluster__team").first()
+    if found is None:
+        raise NotFound(f"{cluster.name} has no probe {key!r}.")
+    return found
+
+
+def metrics_source(cluster: Cluster) -> MetricsSource | None:
+    return MetricsSource.objects.filter(cluster=cluster).select_related("updated_by").first()
+
+
+def lacks_metrics(cluster: Cluster) -> bool:
+    """Whether probes that are on ask a Prometheus that nobody named."""
+    asking = cluster.probes.filter(enabled=True, kind__in=ASK_METRICS)
+    return asking.exists() and not MetricsSource.objects.filter(cluster=cluster).exists()
+
+
+def _row(probe: Probe) -> ProbeRow:
+    kind = KINDS[probe.kind]
+    return ProbeRow(probe, kind, kind.in_words(probe.parameters), _judged(probe))
+
+
+def _judged(probe: Probe) -> str:
+    if probe.kind == ProbeKind.ALERT_EXPECTED:
+        return "judged from the bite on"
+    if probe.must_hold == MustHold.SCENARIO:
+        return "judged where a scenario asks for it"
+    return f"has to hold {MustHold(probe.must_hold).label.lower()}"
