@@ -6,23 +6,28 @@ import datetime as dt
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from gamedays.choices import Alarm, EntryKind, Verdict
+from gamedays.choices import Alarm, EntryKind, MustHold, ProbeKind, Verdict
+from gamedays.execution.judge_alerts import judge_alert
 from gamedays.execution.pods import judge_pods, judge_terminations
 from gamedays.execution.stops import judge_stop
 from gamedays.execution.world import Judged
 from gamedays.models import Injection, Probe, SampleBlock
+from gamedays.scenarios.base import Expectation, Window
 from gamedays.scenarios.registry import get_scenario
-
-if TYPE_CHECKING:
-    from gamedays.scenarios.base import Expectation
 
 COVERAGE = 0.7
 """Of the seconds of a window that must have a known sample, or the answer is unknown. A sample
 is due every second; slow answers and a busy machine cost some of them."""
 WINDOW_MIN_S = 5
 """A shorter window says too little to call anything held or broken."""
+MUST_HOLD_SHARE = 0.99
+"""Of the attempts of a probe that people marked: one lost packet is no outage."""
+_MUST_HOLD = {
+    MustHold.THROUGHOUT: "holds from the bite to the end",
+    MustHold.AFTERWARDS: "holds once the cluster is restored",
+}
 _JUDGED_ALARMS = (Alarm.MASS_TERMINATION, Alarm.STOP_CONDITION)
 """These have a line of their own in the judgement; every other alarm leaves a doubt."""
 _HELD, _BROKE, _UNKNOWN = "held", "broke", "unknown"
@@ -70,7 +75,7 @@ def judge_run(injection: Injection, *, ended_at: dt.datetime) -> Judged:
     scenario = get_scenario(injection.scenario_key)
     marks = marks_of(injection, ended_at=ended_at)
     probes = list(Probe.objects.filter(cluster=injection.cluster_id, enabled=True))
-    lines = []
+    lines: list[dict[str, Any]] = []
     for expectation in scenario.expectations(injection.parameters):
         fitting = [
             probe
@@ -79,8 +84,9 @@ def judge_run(injection: Injection, *, ended_at: dt.datetime) -> Judged:
             and not (expectation.whole_cluster_only and probe.target)
         ]
         lines += [_judge_probe(injection, expectation, probe, marks) for probe in fitting]
-        if not fitting:
+        if not fitting and expectation.required:
             lines.append(_without_probe(expectation))
+    lines += _judge_what_must_hold(injection, probes, marks, lines)
     if scenario.judges_pods:
         lines.append(judge_pods(injection, ended_at=ended_at))
     lines.append(judge_terminations(injection))
@@ -154,6 +160,8 @@ def result_of(measured: Measured | None, min_passed_share: float) -> str:
 def _judge_probe(
     injection: Injection, expectation: Expectation, probe: Probe, marks: Mapping[str, Any]
 ) -> dict[str, Any]:
+    if probe.kind == ProbeKind.ALERT_EXPECTED:
+        return judge_alert(injection, probe, ended_at=marks["ended"], key=expectation.key)
     window = {
         "from": expectation.window.start,
         "grace_s": expectation.window.grace_s,
@@ -175,6 +183,37 @@ def _judge_probe(
         "result": result,
         "sentence": _sentence(probe.title, measured, expectation.min_passed_share, result),
     }
+
+
+def _judge_what_must_hold(
+    injection: Injection,
+    probes: list[Probe],
+    marks: Mapping[str, Any],
+    lines: list[dict[str, Any]],
+) -> list[dict[str, Any]]:
+    """Probes that people marked. What the scenario believes of a probe goes first."""
+    judged = {line["probe"] for line in lines}
+    return [
+        _judge_probe(
+            injection,
+            Expectation(
+                key="must-hold",
+                title=f"“{probe.title}” {_MUST_HOLD[MustHold(probe.must_hold)]}",
+                broken_title=f"“{probe.title}” did not hold",
+                probe_kind=ProbeKind(probe.kind),
+                min_passed_share=MUST_HOLD_SHARE,
+                window=Window(
+                    start="bitten" if probe.must_hold == MustHold.THROUGHOUT else "restored",
+                    end="ended",
+                    grace_s=0 if probe.must_hold == MustHold.THROUGHOUT else 2,
+                ),
+            ),
+            probe,
+            marks,
+        )
+        for probe in probes
+        if probe.must_hold != MustHold.SCENARIO and probe.key not in judged
+    ]
 
 
 def _judge_stops(

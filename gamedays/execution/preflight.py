@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from core.errors import ClusterUnreachable, DomainError
 from gamedays.drivers.fleet import NodeStatus
 from gamedays.execution.recipe import NotReadyError, as_recipe, plan_of, resolve, target_nodes
+from gamedays.probes.registry import KINDS
 from gamedays.scenarios.base import ClusterState, ComponentState
 from gamedays.scenarios.registry import get_scenario
 
@@ -73,6 +74,8 @@ def steady(samples: dict[int, tuple[int, int]], world: World) -> list[str]:
         ]
     problems = []
     for probe in world.watch.probes:
+        if not KINDS[probe.kind].steady:
+            continue  # an alert is meant to be silent before the fault
         passed, attempts = samples.get(probe.id, (0, 0))
         if attempts == 0:
             problems.append(f"“{probe.title}” could not be looked at: unknown is not steady.")

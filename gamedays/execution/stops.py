@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from gamedays.choices import Alarm
 from gamedays.models import Injection, Probe
+from gamedays.probes.registry import KINDS
 
 if TYPE_CHECKING:
     from gamedays.execution.judge import Measured
@@ -49,7 +50,12 @@ class StopConditions:
     """Counts failing seconds in a row, per probe that is marked *abort when*."""
 
     def __init__(self, probes: Iterable[ProbeSpec]) -> None:
-        self._probes = {probe.id: probe for probe in probes if probe.abort_after_s is not None}
+        self._probes = {
+            probe.id: probe
+            for probe in probes
+            # An alert that is silent is as it should be.
+            if probe.abort_after_s is not None and KINDS[probe.kind].steady
+        }
         self._failing: dict[int, set[dt.datetime]] = {}
 
     def count(self, samples: Iterable[Sample]) -> Breach | None:

@@ -14,6 +14,7 @@ from gamedays.choices import (
     VerificationTask,
 )
 from gamedays.execution.judge import marks_of, measure_window, result_of
+from gamedays.execution.judge_alerts import judge_alert
 from gamedays.execution.pods import judge_pods, judge_terminations
 from gamedays.execution.stops import judge_stop
 from gamedays.models import Finding, Fix, Injection, Probe, Verification
@@ -145,16 +146,22 @@ def _look_for_symptom(
     if injection.doubt:
         return Outcome.INCONCLUSIVE, injection.doubt, {}
     symptom = finding.symptom
-    if symptom["kind"] == "pods":
-        return _answer(judge_pods(injection, ended_at=injection.ended_at or timezone.now()))
-    if symptom["kind"] == "terminations":
+    kind, ended_at = symptom["kind"], injection.ended_at or timezone.now()
+    if kind == "pods":
+        return _answer(judge_pods(injection, ended_at=ended_at))
+    if kind == "terminations":
         return _answer(judge_terminations(injection))
     probe = Probe.objects.filter(cluster=injection.cluster_id, key=symptom["probe"]).first()
     if probe is None:
         return Outcome.INVALID, f"The probe {symptom['probe']!r} is not there any more.", {}
     measured = measure_window(injection, probe, symptom["window"], marks_of(injection))
-    if symptom["kind"] == "stop":
-        return _answer(judge_stop(injection, probe, measured))
+    if kind in ("alert", "stop"):
+        line = (
+            judge_alert(injection, probe, ended_at=ended_at)
+            if kind == "alert"
+            else judge_stop(injection, probe, measured)
+        )
+        return _answer(line)
     result = result_of(measured, symptom["min_passed_share"])
     if measured is None or result == "unknown":
         return (

@@ -58,6 +58,8 @@ class Expectation:
     """Judge only probes without a target node: one node's own server is expected to suffer."""
     min_passed_share: float
     window: Window
+    required: bool = True
+    """Without a probe of that kind the run is inconclusive; otherwise it is not asked for."""
 
 
 @dataclass(frozen=True, kw_only=True)

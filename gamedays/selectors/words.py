@@ -84,6 +84,9 @@ def symptom_sentence(finding: Finding) -> str:
         return _pods_sentence(symptom)
     if symptom.get("kind") == "terminations":
         return _terminations_sentence(symptom)
+    if symptom.get("kind") == "alert":
+        title, seconds = symptom.get("probe_title"), symptom.get("within_s")
+        return f"“{title}” must fire within {seconds} s of the bite."
     if symptom.get("kind") == "stop":
         title, seconds = symptom.get("probe_title"), symptom.get("abort_after_s")
         return f"“{title}” must not fail for {seconds} s in a row while the fault is live."
