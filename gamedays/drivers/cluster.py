@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +13,11 @@ from core import kube
 from core.errors import ClusterUnreachable
 from core.qa_marker import require_marker
 from gamedays.drivers.canary import CanaryMismatchError, write_and_read_canary
+from gamedays.drivers.objects import Objects
+from gamedays.drivers.run_account import RunAccounts
 from gamedays.drivers.services import service_endpoints
-from gamedays.scenarios.plan import Endpoint
+from gamedays.scenarios.plan import Endpoint, ObjectFault, ObjectTarget
+from guard.protocol import Credential
 
 if TYPE_CHECKING:
     import uuid
@@ -49,6 +52,8 @@ class ClusterDriver:
         self.control_plane = sorted(api_servers)
         self._credentials = credentials
         self._api_servers = api_servers
+        self._objects = Objects(credentials)
+        self._accounts = RunAccounts(credentials, api_servers)
 
     def require_marker(self) -> None:
         require_marker(self._credentials, uid=self.uid)
@@ -70,6 +75,15 @@ class ClusterDriver:
 
     def service_endpoints(self, namespace: str, name: str) -> tuple[Endpoint, ...]:
         return service_endpoints(self._credentials, namespace, name)
+
+    def read_target(self, fault: ObjectFault) -> tuple[ObjectTarget, ...]:
+        return self._objects.read_target(fault)
+
+    def mint(self, order_id: str, targets: Iterable[ObjectTarget], lives_s: int) -> Credential:
+        return self._accounts.mint(order_id, targets, lives_s)
+
+    def unmint(self, order_id: str) -> None:
+        self._accounts.unmint(order_id)
 
     def list_pods(self) -> tuple[PodSighting, ...]:
         """Every pod of the cluster, asked through the common address, then one server after the

@@ -13,14 +13,21 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from gamedays.drivers.guard_client import GuardClient, GuardError
 from guard.protocol import (
+    LEASE_S,
     Armed,
+    BadFlag,
     Component,
     ComponentStatus,
+    Credential,
+    Endpoint,
     Fault,
     FaultKind,
     Hello,
     ManifestInfo,
     NodeStatus,
+    ObjectChange,
+    ObjectKind,
+    ObjectTarget,
     OrderReport,
     Phase,
     ProcessInfo,
@@ -64,13 +71,23 @@ class Fleet:
     def hello(self) -> dict[str, Reply[Hello]]:
         return self._all(self._clients, lambda node: self._clients[node].hello())
 
-    def arm(self, order_id: str, faults: Mapping[str, NodeFault]) -> dict[str, Reply[Armed]]:
-        """Arm every node in `faults`, after a fresh hello for its session."""
+    def arm(
+        self,
+        order_id: str,
+        faults: Mapping[str, NodeFault],
+        credential: Credential | None = None,
+        *,
+        lease_s: float = LEASE_S,
+    ) -> dict[str, Reply[Armed]]:
+        """Arm every node in `faults`, after a fresh hello for its session. The credential goes
+        only with a change of objects; `lease_s` is how long a guard waits for a renewal."""
 
         def arm_one(node: str) -> Armed:
             client = self._clients[node]
             client.hello()
-            armed = client.arm(order_id, _fault(faults[node]), self._epoch)
+            fault = faults[node]
+            given = credential if fault.kind == "object" else None
+            armed = client.arm(order_id, _fault(fault), self._epoch, given, lease_s=lease_s)
             client.connect_ahead()
             return armed
 
@@ -123,10 +140,26 @@ class Fleet:
 
 
 def _fault(fault: NodeFault) -> Fault:
-    if fault.component is None or fault.kind not in set(FaultKind):
-        raise GuardError(f"guards of this version know no {fault.kind!r}")
+    # A bad flag's component is the guard's to know; we keep it to judge what was hit.
+    component = None if fault.flag else fault.component
     return Fault(
-        kind=FaultKind(fault.kind), component=Component(fault.component), hold_s=fault.hold_s
+        kind=FaultKind(fault.kind),
+        hold_s=fault.hold_s,
+        component=Component(component) if component else None,
+        flag=BadFlag(fault.flag) if fault.flag else None,
+        endpoints=[Endpoint(address=each.address, port=each.port) for each in fault.endpoints],
+        objects=[
+            ObjectTarget(
+                kind=ObjectKind(each.kind),
+                namespace=each.namespace,
+                name=each.name,
+                uid=each.uid,
+                resource_version=each.resource_version,
+                change=ObjectChange(each.change),
+                key=each.key,
+            )
+            for each in fault.objects
+        ],
     )
 
 
@@ -134,6 +167,7 @@ __all__ = [
     "Armed",
     "Component",
     "ComponentStatus",
+    "Credential",
     "Fleet",
     "Hello",
     "ManifestInfo",

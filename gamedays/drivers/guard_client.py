@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from core.crypto import decrypt
 from guard.protocol import (
+    LEASE_S,
     Armed,
     ArmRequest,
     Code,
@@ -129,7 +130,13 @@ class GuardClient:
         self._keep(None)
 
     def arm(
-        self, order_id: str, fault: Fault, epoch: int, credential: Credential | None = None
+        self,
+        order_id: str,
+        fault: Fault,
+        epoch: int,
+        credential: Credential | None = None,
+        *,
+        lease_s: float = LEASE_S,
     ) -> Armed:
         session, sequence = self._next()
         request = ArmRequest(
@@ -138,6 +145,7 @@ class GuardClient:
             epoch=epoch,
             order_id=order_id,
             fault=fault,
+            lease_s=lease_s,
             credential=credential,
         )
         # Without what is absent, a guard of an earlier version understands an earlier fault.

@@ -7,12 +7,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from core.errors import DomainError
-from gamedays.drivers.fleet import NodeStatus, OrderReport, Phase, Reply, UndoReason
-from gamedays.scenarios.plan import faults_of
+from gamedays.drivers.fleet import Credential, NodeStatus, OrderReport, Phase, Reply, UndoReason
+from gamedays.drivers.run_account import OUTLIVES_S
+from gamedays.scenarios.plan import NodeFault, faults_of
+from gamedays.scenarios.registry import get_scenario
 
 if TYPE_CHECKING:
     from gamedays.execution.world import Run, World
 
+_MARGIN_S = 120
+"""The guards' own margin after the hold, and the time from minting to injecting."""
 _BEFORE_BITE = frozenset({Phase.ARMED, Phase.INJECTING, Phase.INJECTED})
 
 
@@ -33,7 +37,12 @@ def arm_and_read_back(run: Run, world: World) -> list[str]:
         world.cluster.require_marker()
     except DomainError as error:
         return [error.message]
-    armed = world.guards.arm(run.order_id, faults_of(run.recipe))
+    faults = faults_of(run.recipe)
+    try:
+        credential = _credential(run, world, faults)
+    except DomainError as error:
+        return [f"The change could not be armed with a way back: {error.message}"]
+    armed = world.guards.arm(run.order_id, faults, credential)
     problems = [f"{node}: {reply.error}." for node, reply in armed.items() if not reply.ok]
     if problems:
         return problems
@@ -49,6 +58,16 @@ def arm_and_read_back(run: Run, world: World) -> list[str]:
         elif not held.order_sha256 == given.stored_sha256 == given.report.order_sha256:
             problems.append(f"{node}: the order on its disk is not the one that was sent.")
     return problems
+
+
+def _credential(run: Run, world: World, faults: dict[str, NodeFault]) -> Credential | None:
+    """For changes of objects: the account that a guard undoes them with, with nobody's help."""
+    targets = [target for fault in faults.values() for target in fault.objects]
+    if not targets:
+        return None
+    scenario = get_scenario(run.scenario_key)
+    lives_s = max(fault.hold_s for fault in faults.values()) + scenario.recovery_budget_s
+    return world.cluster.mint(run.order_id, targets, lives_s + _MARGIN_S + OUTLIVES_S)
 
 
 def inject(run: Run, world: World) -> list[str]:
@@ -67,10 +86,9 @@ def look_for_bite(run: Run, world: World) -> Bite:
         elif report.phase not in _BEFORE_BITE:
             return Bite(bitten=False, sentence="", undone_by_itself=_itself(node, report))
         elif report.bitten:
-            pids = ", ".join(str(process.pid) for process in report.processes_before)
-            dead.append(f"process {pids} on {node} is gone")
+            dead.append(_bitten(node, report))
         else:
-            alive.append(f"the process on {node} is still there")
+            alive.append(_not_bitten(node, report))
     if alive or not dead:
         return Bite(bitten=False, sentence="; ".join(alive) + ".")
     evidence = {
@@ -79,10 +97,51 @@ def look_for_bite(run: Run, world: World) -> Bite:
             "bitten_at": report.bitten_at,
             "injected_at": report.injected_at,
         }
+        | _more_evidence(report)
         for node, report in reports.items()
         if report is not None
     }
     return Bite(bitten=True, sentence="; ".join(dead) + ".", evidence=evidence)
+
+
+def _bitten(node: str, report: OrderReport) -> str:
+    if report.processes_before:
+        pids = ", ".join(str(process.pid) for process in report.processes_before)
+        return f"process {pids} on {node} is gone"
+    if report.cut:
+        return f"{node} drops what goes to {_places(report)}, and a fresh connection failed"
+    changed = ", ".join(f"{each.target.change} of {each.target.name}" for each in report.objects)
+    return f"seen changed by the guard on {node}: {changed or report.detail or 'its target'}"
+
+
+def _not_bitten(node: str, report: OrderReport) -> str:
+    if report.processes_before:
+        return f"the process on {node} is still there"
+    if report.cut:
+        return f"{node} still reaches one of {_places(report)}"
+    return f"{node} has not seen the change yet" + (f" ({report.detail})" if report.detail else "")
+
+
+def _places(report: OrderReport) -> str:
+    return ", ".join(f"{each.address}:{each.port}" for each in report.cut)
+
+
+def _more_evidence(report: OrderReport) -> dict[str, Any]:
+    """What names no process: endpoints and objects, never their contents."""
+    more: dict[str, Any] = {}
+    if report.cut:
+        more["cut"] = [f"{each.address}:{each.port}" for each in report.cut]
+    if report.objects:
+        more["objects"] = [
+            {
+                "object": f"{each.target.kind} {each.target.namespace}/{each.target.name}",
+                "change": each.target.change,
+                "before_sha256": each.before_sha256,
+                "now_sha256": each.now_sha256,
+            }
+            for each in report.objects
+        ]
+    return more
 
 
 def undone_by_itself(run: Run, world: World) -> str:

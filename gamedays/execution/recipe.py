@@ -47,8 +47,11 @@ def resolve(run: Run, world: World) -> dict[str, NodeFault]:
             fault = NodeFault(kind="cut", hold_s=hold_s, endpoints=_endpoints(plan, world))
             return dict.fromkeys(sorted(target_nodes(plan, world)), fault)
         if plan.objects:
-            names = ", ".join(str(each) for each in plan.objects)
-            raise NotReadyError(f"Nobody here can take back a change of {names}: not yet possible.")
+            targets = tuple(
+                target for each in plan.objects for target in world.cluster.read_target(each)
+            )
+            fault = NodeFault(kind="object", hold_s=hold_s, objects=targets)
+            return dict.fromkeys(sorted(target_nodes(plan, world)), fault)
     except DomainError as error:
         raise NotReadyError(error.message) from error
     return dict(plan.nodes)

@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from gamedays.execution.world import Run, World
 
 
+_JUDGED_AS_PODS = ("kube-scheduler", "kube-controller-manager")
+"""They end by themselves when they lose their leader election, and come back with the kubelet's
+patience, minutes later. That is no trace of ours: the ledger tells it, as of any other pod."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Check:
     name: str
@@ -104,7 +109,20 @@ def _node_checks(run: Run, node: str, reply: Reply[NodeStatus] | None) -> list[C
             continue
         hit = fault is not None and fault.component == part.component and _was_injected(run, status)
         checks += _component_checks(node, part, was, hit=hit)
+    if fault is not None and fault.kind == "cut":
+        checks.append(_nothing_is_cut(node, status))
     return checks
+
+
+def _nothing_is_cut(node: str, status: NodeStatus) -> Check:
+    """By what the kernel lists, whatever any order says."""
+    left = status.cuts
+    sentence = f"{node} drops no packets of ours."
+    if left is None:
+        sentence = f"The guard on {node} could not look which packets are dropped."
+    elif left:
+        sentence = f"{node} still drops what goes to {', '.join(left[:4])}."
+    return Check(name=f"cuts:{node}", passed=None if left is None else not left, sentence=sentence)
 
 
 def _component_checks(
@@ -121,6 +139,8 @@ def _component_checks(
             sentence=f"The manifest of {name} is " + ("as before." if same else "not as before."),
         ),
     ]
+    if not hit and part.component in _JUDGED_AS_PODS:
+        return checks
     if hit:
         fresh = bool(running) and not any(process in was["processes"] for process in running)
         checks.append(

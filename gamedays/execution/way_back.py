@@ -14,11 +14,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from core.errors import DomainError
 from gamedays.choices import BEFORE_ARMING, FINAL, Alarm, EntryKind, InjectionState, PodSource
 from gamedays.drivers.fleet import Phase
 from gamedays.execution import arming, restoration
 from gamedays.execution.stops import Breach
 from gamedays.execution.world import RowsLostError, Run, Sample, World
+from gamedays.scenarios.plan import faults_of
 from gamedays.scenarios.registry import get_scenario
 
 if TYPE_CHECKING:
@@ -204,6 +206,9 @@ class WayBack:
             return TICK_S
         missing = [check for check in checks if check.passed is not True]
         if not missing:
+            checks += self._account_is_gone(run)
+            missing = [check for check in checks if check.passed is not True]
+        if not missing:
             return self._restored(run, checks)
         budget_s = get_scenario(run.scenario_key).recovery_budget_s
         if self._since(run, "undo_asked") > budget_s:
@@ -228,6 +233,8 @@ class WayBack:
         if not self._all_undone(replies):
             return TICK_S
         checks = restoration.look(run, self._world)
+        if all(check.passed is True for check in checks):
+            checks += self._account_is_gone(run)
         if all(check.passed is True for check in checks):
             return self._restored(run, checks)
         return TICK_S
@@ -312,6 +319,25 @@ class WayBack:
     def _send_undo(self, run: Run) -> dict[str, Any]:
         self._undo_sent_at = self._world.clock.monotonic()
         return self._world.guards.undo(run.order_id, self._targets(run))
+
+    def _account_is_gone(self, run: Run) -> list[restoration.Check]:
+        """What was minted for changes of objects goes once they are proved restored, not before:
+        a guard may still need it. It belongs to the proof that nothing of ours is left."""
+        if not any(fault.objects for fault in faults_of(run.recipe).values()):
+            return []
+        try:
+            self._world.cluster.unmint(run.order_id)
+        except DomainError as error:
+            return [
+                restoration.Check(
+                    name="account",
+                    passed=False,
+                    sentence=f"The run's account is still there: {error.message}",
+                )
+            ]
+        return [
+            restoration.Check(name="account", passed=True, sentence="The run's account is gone.")
+        ]
 
     def _look_at_restoration(self, run: Run) -> list[restoration.Check] | None:
         now = self._world.clock.monotonic()

@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from gamedays.choices import EntryKind, InjectionState, PodSource, Verdict
     from gamedays.drivers.cluster import PodSighting
-    from gamedays.drivers.fleet import Armed, Hello, NodeStatus, OrderReport, Reply
+    from gamedays.drivers.fleet import Armed, Credential, Hello, NodeStatus, OrderReport, Reply
     from gamedays.probes.base import ProbeSpec
-    from gamedays.scenarios.plan import Endpoint, NodeFault
+    from gamedays.scenarios.plan import Endpoint, NodeFault, ObjectFault, ObjectTarget
+
+GUARD_LEASE_S = 45.0
+"""A guard undoes when nobody renewed for so long (design section 6)."""
 
 
 class RowsLostError(Exception):
@@ -118,7 +121,14 @@ class Guards(Protocol):
     @property
     def nodes(self) -> list[str]: ...
     def hello(self) -> dict[str, Reply[Hello]]: ...
-    def arm(self, order_id: str, faults: Mapping[str, NodeFault]) -> dict[str, Reply[Armed]]: ...
+    def arm(
+        self,
+        order_id: str,
+        faults: Mapping[str, NodeFault],
+        credential: Credential | None = None,
+        *,
+        lease_s: float = GUARD_LEASE_S,
+    ) -> dict[str, Reply[Armed]]: ...
     def inject(self, order_id: str, nodes: Iterable[str]) -> dict[str, Reply[OrderReport]]: ...
     def renew(self, order_id: str, nodes: Iterable[str]) -> dict[str, Reply[OrderReport]]: ...
     def undo(self, order_id: str, nodes: Iterable[str]) -> dict[str, Reply[OrderReport]]: ...
@@ -143,6 +153,18 @@ class ClusterPort(Protocol):
     def service_endpoints(self, namespace: str, name: str) -> tuple[Endpoint, ...]:
         """Everywhere that packets to a Service go, before and after the nodes translate them:
         cluster addresses, node ports, pods. `NotFound` or `ClusterUnreachable`."""
+
+    def read_target(self, fault: ObjectFault) -> tuple[ObjectTarget, ...]:
+        """The objects that a name stands for now, each with its version. `NotFound`,
+        `ClusterRefused` (may not be a target) or `ClusterUnreachable`."""
+
+    def mint(self, order_id: str, targets: Iterable[ObjectTarget], lives_s: int) -> Credential:
+        """An account that may do exactly what changing and restoring these objects needs, with a
+        token that lives so long. `ClusterRefused` or `ClusterUnreachable`."""
+
+    def unmint(self, order_id: str) -> None:
+        """Remove the account; nothing to remove is no error. `ClusterRefused` or
+        `ClusterUnreachable` where something is left: call again."""
 
 
 class Watch(Protocol):

@@ -5,33 +5,31 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
-from core.errors import ClusterRefused, NotFound
+from core.errors import ClusterRefused, ClusterUnreachable, NotFound
 from gamedays.choices import InjectionState, PodSource
 from gamedays.drivers.cluster import PodSighting
-from gamedays.drivers.fleet import NodeStatus, OrderReport, Phase, Reply
+from gamedays.drivers.fleet import NodeStatus
 from gamedays.execution.world import PodCensus, RowsLostError, Run, Sample, World
 from gamedays.journal import Journal
 from gamedays.models import Probe
 from gamedays.probes.base import ProbeSpec
-from gamedays.scenarios.plan import Endpoint, NodeFault
-from guard.protocol import (
-    Armed,
-    Boot,
-    Component,
-    ComponentStatus,
-    EtcdMember,
-    Fault,
-    FaultKind,
-    Hello,
-    ManifestInfo,
-    ProcessInfo,
-)
+from gamedays.scenarios.plan import Endpoint, ObjectFault, ObjectTarget
+from guard.protocol import Credential
+from tests.gamedays.fake_guards import FakeGuards, FakeNode
 
-_BOOT = Boot(boot_id="b", init_started_ticks=1)
+__all__ = [
+    "FakeClock",
+    "FakeCluster",
+    "FakeGuards",
+    "FakeNode",
+    "FakeWatch",
+    "FakeWorld",
+    "FlakyRows",
+]
 
 
 class FakeClock:
@@ -50,177 +48,16 @@ class FakeClock:
         self.ticks += seconds
 
 
-@dataclass
-class FakeNode:
-    """One node with its guard: the truth that the rows are held against."""
-
-    name: str
-    pids: dict[str, int] = field(
-        default_factory=lambda: {one: 10 * at for at, one in enumerate(Component, 1)}
-    )
-    order: OrderReport | None = None
-    injections: int = 0
-    reachable: bool = True
-    healthy: bool = True
-    tombstones: set[str] = field(default_factory=set)
-
-    def status(self) -> NodeStatus:
-        return NodeStatus(
-            node=self.name,
-            boot=_BOOT,
-            observed_at="",
-            order=self.order,
-            components=[
-                ComponentStatus(
-                    component=component,
-                    processes=[ProcessInfo(pid=pid, started_ticks=pid)] if pid else [],
-                    manifest=None
-                    if self.fault_is_on(component)
-                    else ManifestInfo(path=component, sha256="a", mode=384, uid=0, gid=0),
-                    healthy=bool(pid) and self.healthy,
-                    etcd=EtcdMember(
-                        member_id=f"m-{self.name}", has_leader=bool(pid), is_leader=False
-                    )
-                    if component is Component.ETCD
-                    else None,
-                )
-                for component in Component
-                for pid in [self.pids[component]]
-            ],
-            pod_uids=[],
-        )
-
-    def fault_is_on(self, component: str | None = None) -> bool:
-        order = self.order
-        return bool(
-            order
-            and order.fault
-            and order.fault.kind is FaultKind.HOLD
-            and order.phase in (Phase.INJECTED, Phase.INJECTING)
-            and component in (None, order.fault.component)
-        )
-
-
-class FakeGuards:
-    def __init__(self, nodes: Iterable[str], cluster_uid: uuid.UUID) -> None:
-        self.machines = {name: FakeNode(name) for name in nodes}
-        self.uid = cluster_uid
-        self.renewals = 0
-        self.asked: list[str] = []
-
-    @property
-    def nodes(self) -> list[str]:
-        return sorted(self.machines)
-
-    def hello(self) -> dict[str, Reply[Hello]]:
-        return {
-            node: Reply(
-                Hello(
-                    protocol=2,
-                    version="1",
-                    node=node,
-                    cluster_uid=str(self.uid),
-                    stage="qa",
-                    boot=_BOOT,
-                    session="s",
-                    sequence=0,
-                    epoch=1,
-                    installation="i",
-                    order=m.order if m.order and m.order.phase is not Phase.UNDONE else None,
-                )
-            )
-            if m.reachable
-            else Reply(None, "no answer")
-            for node, m in self.machines.items()
-        }
-
-    def arm(self, order_id: str, faults: Mapping[str, NodeFault]) -> dict[str, Reply[Armed]]:
-        self.asked.append("arm")
-        answers: dict[str, Reply[Armed]] = {}
-        for node, fault in faults.items():
-            machine = self.machines[node]
-            if not machine.reachable:
-                answers[node] = Reply(None, "no answer")
-                continue
-            assert order_id not in machine.tombstones
-            machine.order = OrderReport(
-                order_id=order_id,
-                phase=Phase.ARMED,
-                fault=Fault(
-                    kind=FaultKind(fault.kind),
-                    component=Component(fault.component or ""),
-                    hold_s=fault.hold_s,
-                ),
-                order_sha256="h",
-            )
-            answers[node] = Reply(Armed(report=machine.order, stored_sha256="h"))
-        return answers
-
-    def inject(self, order_id: str, nodes: Iterable[str]) -> dict[str, Reply[OrderReport]]:
-        self.asked.append("inject")
-        answers: dict[str, Reply[OrderReport]] = {}
-        for node in nodes:
-            machine = self.machines[node]
-            order = machine.order
-            if not machine.reachable or order is None or order_id in machine.tombstones:
-                answers[node] = Reply(None, "refused")
-                continue
-            assert order.phase is Phase.ARMED, "injected twice, or without arming"
-            assert order.fault
-            machine.injections += 1
-            assert order.fault.component
-            component = order.fault.component
-            old = machine.pids[component]
-            machine.pids[component] = 0 if order.fault.kind is FaultKind.HOLD else old + 100
-            machine.order = replace(
-                order,
-                phase=Phase.INJECTED,
-                bitten=True,
-                injected_at="now",
-                processes_before=[ProcessInfo(pid=old, started_ticks=old)],
-            )
-            answers[node] = Reply(machine.order)
-        return answers
-
-    def renew(self, order_id: str, nodes: Iterable[str]) -> dict[str, Reply[OrderReport]]:
-        self.renewals += 1
-        return {}
-
-    def undo(self, order_id: str, nodes: Iterable[str]) -> dict[str, Reply[OrderReport]]:
-        self.asked.append("undo")
-        answers: dict[str, Reply[OrderReport]] = {}
-        for node in nodes:
-            machine = self.machines[node]
-            if not machine.reachable:
-                answers[node] = Reply(None, "no answer")
-                continue
-            machine.tombstones.add(order_id)
-            order = machine.order
-            if order is None or order.order_id != order_id:
-                order = OrderReport(order_id=order_id, phase=Phase.UNDONE)
-            elif order.phase is not Phase.UNDONE:
-                assert order.fault
-                assert order.fault.component
-                if not machine.pids[order.fault.component]:
-                    machine.pids[order.fault.component] = 500
-                order = replace(order, phase=Phase.UNDONE, undone_at="now")
-            machine.order = order
-            answers[node] = Reply(order)
-        return answers
-
-    def status(self) -> dict[str, Reply[NodeStatus]]:
-        return {
-            node: Reply(m.status()) if m.reachable else Reply(None, "no answer")
-            for node, m in self.machines.items()
-        }
-
-
 class FakeCluster:
     def __init__(self, guards: FakeGuards) -> None:
         self.uid = guards.uid
         self.control_plane = guards.nodes
         self.refusal = ""
         self.services: dict[str, tuple[Endpoint, ...]] = {}
+        self.objects: dict[str, ObjectTarget] = {}
+        self.accounts: set[str] = set()
+        self.may_not_mint = ""
+        self.may_not_unmint = ""
         self._guards = guards
 
     def require_marker(self) -> None:
@@ -239,6 +76,30 @@ class FakeCluster:
         if places is None:
             raise NotFound(f"There is no service {namespace}/{name} in this cluster.")
         return places
+
+    def read_target(self, fault: ObjectFault) -> tuple[ObjectTarget, ...]:
+        target = self.objects.get(f"{fault.namespace}/{fault.name}")
+        if target is None:
+            raise NotFound(f"There is no {fault.kind} {fault} in this cluster.")
+        return (target,)
+
+    def mint(self, order_id: str, targets: Iterable[ObjectTarget], lives_s: int) -> Credential:
+        if self.may_not_mint:
+            raise ClusterRefused(self.may_not_mint)
+        assert list(targets)
+        self.accounts.add(order_id)
+        return Credential(
+            server="https://127.0.0.1:1",
+            ca_pem="BEGIN CERTIFICATE",
+            token="token",
+            name=f"belay-run-{order_id[:8]}",
+            expires_at="2030-01-01T00:00:00+00:00",
+        )
+
+    def unmint(self, order_id: str) -> None:
+        if self.may_not_unmint:
+            raise ClusterUnreachable(self.may_not_unmint)
+        self.accounts.discard(order_id)
 
 
 class FakeWatch:
