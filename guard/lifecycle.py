@@ -55,6 +55,17 @@ class Lifecycle:
             elif order.phase is Phase.INJECTING:
                 self.begin_undo(order, UndoReason.CRASH)
         self.ledger.adopt_orphans(self.world.node)
+        if self.ledger.live is None:
+            self._clear_leftovers()
+
+    def _clear_leftovers(self) -> None:
+        """A damaged journal tells of no order; what an order may have left is taken away."""
+        try:
+            self.world.marks.drop_mark()
+            if self.world.rules.listed():
+                self.world.rules.clear()
+        except OSError as error:
+            log("could not look for leftovers", error=str(error))
 
     def settle(self, asked: set[str]) -> None:
         """Before anything else: undos that were asked for, expired leases, unsaved records."""

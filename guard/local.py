@@ -15,6 +15,7 @@ from guard.clock import NodeClock
 from guard.disk import NodeDisk
 from guard.journal import Journal
 from guard.log import log
+from guard.nft import NftRules
 from guard.node import RealNode
 from guard.orders import Orders
 from guard.policy import Paths, load_policy
@@ -72,6 +73,7 @@ def ask_and_wait(paths: Paths, ask: Ask, timeout_s: float) -> Order | None:
             node=RealNode(paths),
             clock=clock,
             session="local",
+            rules=NftRules(),
         )
         orders.start()
         _ask_file(paths.state, ask).touch()

@@ -93,7 +93,7 @@ class Orders:
                 if self._ledger.behind:
                     raise OSError("what ended before is not on the disk yet")
                 self._ledger.raise_epoch(request.epoch)
-                self._life.driver(order).prepare(order, self._world)
+                order = self._life.driver(order).prepare(order, self._world)
                 self._ledger.renewed_boottime = None
                 self._ledger.write_or_raise(order)
                 armed = self._read_back(order)

@@ -6,17 +6,25 @@ from guard.health import Health, HealthWatch
 from guard.node import RealNode
 from guard.orders import Orders
 from guard.protocol import Component, ComponentStatus, NodeStatus
-from guard.world import Clock
+from guard.world import Clock, PacketRules
 
 
 class StatusLook:
     """Puts processes, manifests, health and pods together. Looks only."""
 
-    def __init__(self, orders: Orders, node: RealNode, health: HealthWatch, clock: Clock) -> None:
+    def __init__(
+        self,
+        orders: Orders,
+        node: RealNode,
+        health: HealthWatch,
+        clock: Clock,
+        rules: PacketRules,
+    ) -> None:
         self._orders = orders
         self._node = node
         self._health = health
         self._clock = clock
+        self._rules = rules
 
     def status(self) -> NodeStatus:
         health = self._health.latest()
@@ -27,6 +35,7 @@ class StatusLook:
             order=self._orders.report(),
             components=[self._component(one, health[one]) for one in Component],
             pod_uids=self._pod_uids(),
+            cuts=self._cuts(),
         )
 
     def _component(self, component: Component, health: Health) -> ComponentStatus:
@@ -48,5 +57,11 @@ class StatusLook:
     def _pod_uids(self) -> list[str] | None:
         try:
             return self._node.table.pod_uids()
+        except OSError:
+            return None
+
+    def _cuts(self) -> list[str] | None:
+        try:
+            return [f"{one.address} . {one.port}" for one in self._rules.listed()]
         except OSError:
             return None

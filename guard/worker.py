@@ -22,6 +22,7 @@ from guard.heartbeat import Heartbeat
 from guard.journal import Journal
 from guard.local import lock_state, take_asks
 from guard.log import log
+from guard.nft import NftRules
 from guard.node import RealNode
 from guard.orders import Orders
 from guard.peers import server_context
@@ -45,16 +46,18 @@ class Worker:
         policy = load_policy(paths.policy)
         self._clock = NodeClock()
         self._heartbeat = Heartbeat(paths.heartbeat, pipe, self._clock)
-        node = RealNode(paths)
+        node, rules = RealNode(paths), NftRules()
         self._orders = Orders(
             policy=policy,
             journal=Journal(NodeDisk(), paths.state),
             node=node,
             clock=self._clock,
             session=secrets.token_hex(16),
+            rules=rules,
         )
         health = HealthWatch(node.manifests.read_text, policy.address)
-        verbs = Verbs(self._orders, node, StatusLook(self._orders, node, health, self._clock))
+        look = StatusLook(self._orders, node, health, self._clock, rules)
+        verbs = Verbs(self._orders, node, look)
         server = Server(policy, server_context(paths, policy), verbs.handle)
         self._health = health
         self._stop = threading.Event()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from guard.faults.base import FaultDriver, Step
+from guard.faults.cut import Cut
 from guard.faults.drill import Drill
+from guard.faults.flag import BadFlagInManifest
 from guard.faults.hold import Hold
 from guard.faults.kill import Kill
 from guard.faults.object import Object
@@ -12,6 +14,8 @@ from guard.protocol import FaultKind
 DRIVERS: dict[FaultKind, FaultDriver] = {
     FaultKind.HOLD: Hold(),
     FaultKind.KILL: Kill(),
+    FaultKind.FLAG: BadFlagInManifest(),
+    FaultKind.CUT: Cut(),
     FaultKind.OBJECT: Object(),
     FaultKind.DRILL: Drill(),
 }

@@ -33,8 +33,9 @@ class FaultDriver(Protocol):
         """At arming: look at the target and note in the recipe what the undo will need;
         `RefusedError` when it is not there or in doubt. Looks only."""
 
-    def prepare(self, order: Order, world: World) -> None:
-        """At arming: put on the disk what the undo will need. Breaks nothing."""
+    def prepare(self, order: Order, world: World) -> Order:
+        """At arming: put on the disk what the undo will need, and complete the recipe with what
+        only the disk can say. Breaks nothing."""
 
     def check(self, order: Order, world: World) -> Order:
         """Just before the strike: `RefusedError` unless the target is still what was armed."""

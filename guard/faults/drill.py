@@ -14,8 +14,9 @@ class Drill:
     def aim(self, recipe: Recipe, credential: Credential | None, world: World) -> Recipe:
         return recipe
 
-    def prepare(self, order: Order, world: World) -> None:
+    def prepare(self, order: Order, world: World) -> Order:
         """Nothing: the undo needs no more than the order's id."""
+        return order
 
     def check(self, order: Order, world: World) -> Order:
         return order

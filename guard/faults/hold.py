@@ -41,9 +41,10 @@ class Hold:
     def aim(self, recipe: Recipe, credential: Credential | None, world: World) -> Recipe:
         return aim_at_static_pod(recipe, component_of(recipe), world.node)
 
-    def prepare(self, order: Order, world: World) -> None:
+    def prepare(self, order: Order, world: World) -> Order:
         recipe = order.recipe
         world.node.stash_copy(recipe.order_id, recipe.target, recipe.manifest_before)
+        return order
 
     def check(self, order: Order, world: World) -> Order:
         return check_static_pod(order, world.node)

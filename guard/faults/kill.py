@@ -22,8 +22,9 @@ class Kill:
     def aim(self, recipe: Recipe, credential: Credential | None, world: World) -> Recipe:
         return aim_at_static_pod(recipe, component_of(recipe), world.node)
 
-    def prepare(self, order: Order, world: World) -> None:
+    def prepare(self, order: Order, world: World) -> Order:
         """Nothing: there is nothing to put back."""
+        return order
 
     def check(self, order: Order, world: World) -> Order:
         return check_static_pod(order, world.node)

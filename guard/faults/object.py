@@ -51,8 +51,9 @@ class Object:
                 ) from error
         return recipe.replace(objects_before=before)
 
-    def prepare(self, order: Order, world: World) -> None:
+    def prepare(self, order: Order, world: World) -> Order:
         """Nothing beside the order itself: what the undo needs is in its recipe."""
+        return order
 
     def check(self, order: Order, world: World) -> Order:
         """Nothing to look at: every change is itself conditional on the version that was armed."""

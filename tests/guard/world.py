@@ -15,6 +15,7 @@ from guard.protocol import (
     ArmRequest,
     Boot,
     Component,
+    Endpoint,
     Fault,
     FaultKind,
     InjectRequest,
@@ -27,6 +28,7 @@ from guard.protocol import (
 from guard.world import FoundManifest, FoundProcess
 
 STATIC_POD = "0123456789abcdef0123456789abcdef"
+FLAGGED_POD = "fedcba9876543210fedcba9876543210"
 CONTAINER = "c" * 64
 STATE = Path("/state")
 
@@ -89,6 +91,8 @@ class FakeNode:
         self.kubelet_runs = True
         self.immortal: set[int] = set()
         self.place_fails = ""
+        self.flagged_lingers = False
+        """The pod with the bad flag takes its time to end after the original is back."""
         self._next_pid = 100
         self.kubelet()
 
@@ -96,9 +100,18 @@ class FakeNode:
         """What the kubelet does: run what has a manifest, if it is not running."""
         if not self.kubelet_runs:
             return
-        for component in self.manifests:
+        for component, found in self.manifests.items():
+            flagged = any(found == these.get(component) for these in self.flagged.values())
+            wanted = FLAGGED_POD if flagged else STATIC_POD
+            if flagged or not self.flagged_lingers:
+                # Another manifest is another static pod: the former one ends first.
+                self.running[component] = [
+                    one
+                    for one in self.running[component]
+                    if one.pod_uid == wanted or one.pod_uid not in (STATIC_POD, FLAGGED_POD)
+                ]
             if not self.running[component]:
-                self.start(component)
+                self.start(component, wanted)
 
     def start(self, component: Component, pod_uid: str = STATIC_POD) -> None:
         self._next_pid += 1
@@ -185,6 +198,36 @@ class FakeNode:
             self.running[component] = [p for p in found if p.info != process]
 
 
+class FakeRules:
+    """What a kernel drops, until its own clock says that it has been long enough."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.clock = clock
+        self.until: dict[Endpoint, float] = {}
+        self.fails = ""
+        self.leaks = False
+        """Packets get through all the same."""
+
+    def cut(self, endpoints: list[Endpoint], timeout_s: int) -> None:
+        self._refuse()
+        self.until = dict.fromkeys(endpoints, self.clock.now + timeout_s)
+
+    def listed(self) -> list[Endpoint]:
+        self._refuse()
+        return [one for one, until in self.until.items() if until > self.clock.now]
+
+    def clear(self) -> None:
+        self._refuse()
+        self.until = {}
+
+    def got_through(self, endpoints: list[Endpoint]) -> bool | None:
+        return self.leaks or not set(endpoints) <= set(self.listed())
+
+    def _refuse(self) -> None:
+        if self.fails:
+            raise OSError(self.fails)
+
+
 def found_manifest(component: Component, sha256: str = "") -> FoundManifest:
     return FoundManifest(
         info=ManifestInfo(
@@ -228,6 +271,7 @@ class Site:
         self.clock = FakeClock()
         self.disk = FakeDisk()
         self.node = FakeNode(self.disk, self.clock)
+        self.rules = FakeRules(self.clock)
         self.policy = policy()
         self.starts = 0
         self.sequence = 0
@@ -243,6 +287,7 @@ class Site:
             node=self.node,
             clock=self.clock,
             session=f"session-{self.starts}",
+            rules=self.rules,
         )
         self.orders.start()
         return self.orders
@@ -255,6 +300,7 @@ class Site:
         """The node's power was cut: boot time begins anew."""
         self.clock.now = 20.0
         self.node.boot_now = Boot(boot_id="two", init_started_ticks=2)
+        self.rules.until = {}
         self.node.running = {one: [] for one in Component}
         self.node.kubelet()
         return self.start()
