@@ -10,15 +10,21 @@ from core.models import User
 
 
 def platform_owner(username: str | None) -> User:
-    """The active platform owner of that name; without a name, the one who was made first."""
-    owners = User.objects.filter(is_superuser=True, is_active=True).order_by("pk")
+    """The active platform owner of that name; without a name, the only one there is.
+
+    Where there are several, none is guessed: what is done is written down under a name.
+    """
+    owners = User.objects.filter(is_superuser=True, is_active=True).order_by("username")
     if username:
         owners = owners.filter(username=username)
-    owner = owners.first()
-    if owner is None:
+    found = list(owners)
+    if not found:
         who = f"{username!r} is no active platform owner" if username else "There is none yet"
         raise CommandError(f"{who}: `manage.py createsuperuser` makes one.")
-    return owner
+    if len(found) > 1:
+        names = ", ".join(owner.username for owner in found)
+        raise CommandError(f"There are several platform owners: say which you are, --as {names}.")
+    return found[0]
 
 
 def read_input(path: Path) -> str:

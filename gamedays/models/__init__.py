@@ -1,5 +1,6 @@
 """One file per noun; import nouns from here."""
 
+from gamedays.models.bundle import BreakGlassBundle
 from gamedays.models.finding import Finding, Fix, Verification
 from gamedays.models.gameday import AgendaItem, Gameday
 from gamedays.models.guard import ClusterAuthority, Guard
@@ -9,6 +10,7 @@ from gamedays.models.record import PodRecord, SampleBlock, TimelineEntry
 
 __all__ = [
     "AgendaItem",
+    "BreakGlassBundle",
     "ClusterAuthority",
     "Finding",
     "Fix",

@@ -10,12 +10,14 @@ from django.utils import timezone
 
 from core import selectors as core_selectors
 from core.models import Cluster, ClusterSetup, Node
-from gamedays.models import Guard, Injection, Probe
+from gamedays.models import BreakGlassBundle, Guard, Injection, Probe
+from gamedays.operations.bundle import guards_now
 
 if TYPE_CHECKING:
     from core.models import User
 
 _SEEN_WITHIN = dt.timedelta(seconds=60)
+_BUNDLE_OLD = dt.timedelta(days=90)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,40 @@ def cluster_cards(user: User) -> list[ClusterCard]:
 def cluster_card(user: User, slug: str) -> ClusterCard:
     """One cluster. Raises `NotFound`, to outsiders too."""
     return _card(core_selectors.cluster_named(user, slug))
+
+
+@dataclass(frozen=True, slots=True)
+class BundleView:
+    """The newest break-glass bundle, and what is wrong with it now."""
+
+    bundle: BreakGlassBundle
+    problems: list[str]
+
+
+def newest_bundle(cluster: Cluster) -> BundleView | None:
+    """None where none was made: then nothing could be undone with Belay and its database gone."""
+    bundles = BreakGlassBundle.objects.filter(cluster=cluster)
+    found = bundles.select_related("made_by", "drilled_by").first()
+    if found is None:
+        return None
+    guards = Guard.objects.select_related("node").filter(node__cluster=cluster)
+    now = guards_now(list(guards))
+    problems = [
+        f"The guard on {node} is not the one in the bundle: make a new one."
+        if node in found.guards
+        else f"It does not know the guard on {node}: make a new one."
+        for node, facts in sorted(now.items())
+        if found.guards.get(node) != facts
+    ]
+    if timezone.now() - found.made_at > _BUNDLE_OLD:
+        problems.append(f"It is older than {_BUNDLE_OLD.days} days.")
+    if found.drilled_at is None:
+        problems.append("It was never drilled: nobody knows whether it works.")
+    elif not found.drill_passed:
+        problems.append("Its last drill did not pass.")
+    elif timezone.now() - found.drilled_at > _BUNDLE_OLD:
+        problems.append(f"Its last drill is more than {_BUNDLE_OLD.days} days ago.")
+    return BundleView(found, problems)
 
 
 def newest_runs(cluster: Cluster, limit: int = 8) -> list[Injection]:

@@ -51,6 +51,8 @@ def cluster(request: HttpRequest, slug: str) -> HttpResponse:
             "probe_rows": probe_rows(card.probes),
             "metrics_source": metrics_source(card.cluster),
             "lacks_metrics": lacks_metrics(card.cluster),
+            "bundle": selectors.newest_bundle(card.cluster) if card.guarded else None,
+            "is_owner": user.is_superuser,
             "runs": selectors.newest_runs(card.cluster),
             "marker": {"name": MARKER_NAME, "namespace": MARKER_NAMESPACE},
         },

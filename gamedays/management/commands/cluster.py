@@ -1,4 +1,4 @@
-"""`manage.py cluster register|retire`: for platform owners, from a shell."""
+"""`manage.py cluster register|bundle|drill|retire`: for platform owners, from a shell."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from core.errors import DomainError
 from core.management.asking import platform_owner, read_input
 from core.models import Cluster, Team
 from core.operations.clusters import register_cluster
+from gamedays.operations.bundle import drill_bundle, make_bundle
 from gamedays.operations.clusters import retire_cluster
 from gamedays.operations.probes import UserProbe, check_user_probes, create_standard_probes
 
@@ -36,23 +37,44 @@ class Command(BaseCommand):
             metavar="TITLE=URL",
             help="an address that a user would feel; may be given several times",
         )
+        for verb, text in (
+            ("bundle", "write the break-glass file for `belay panic`, readable by you alone"),
+            ("drill", "try that file for real, with a harmless order on every guard"),
+        ):
+            command = verbs.add_parser(verb, help=text)
+            command.add_argument("name")
+            command.add_argument("file", type=Path)
         retire = verbs.add_parser("retire", help="the cluster exists no more")
         retire.add_argument("name")
         retire.add_argument("--reason", required=True)
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            if options["verb"] == "register":
-                self._register(options)
-            else:
-                cluster = Cluster.objects.filter(name=options["name"]).first()
-                if cluster is None:
-                    raise CommandError(f"There is no cluster {options['name']!r}.")
-                actor = platform_owner(options["actor"])
-                retire_cluster(actor=actor, cluster=cluster, reason=options["reason"])
-                self.stdout.write(f"{options['name']} is retired; its history stays readable.")
+            getattr(self, f"_{options['verb'].replace('-', '_')}")(options)
         except DomainError as error:
             raise CommandError(f"{error.message} ({error.code})") from error
+
+    def _retire(self, options: dict[str, Any]) -> None:
+        actor, cluster = platform_owner(options["actor"]), _cluster(options["name"])
+        retire_cluster(actor=actor, cluster=cluster, reason=options["reason"])
+        self.stdout.write(f"{options['name']} is retired; its history stays readable.")
+
+    def _bundle(self, options: dict[str, Any]) -> None:
+        actor, cluster = platform_owner(options["actor"]), _cluster(options["name"])
+        made = make_bundle(actor=actor, cluster=cluster, path=options["file"])
+        self.stdout.write(
+            f"{options['file']} opens the undo of {len(made.guards)} guards, and nothing else. "
+            "Keep it where you can reach it when Belay is gone, then try it: "
+            f"belay cluster drill {cluster.name} {options['file']}"
+        )
+
+    def _drill(self, options: dict[str, Any]) -> None:
+        actor, cluster = platform_owner(options["actor"]), _cluster(options["name"])
+        row = drill_bundle(actor=actor, cluster=cluster, path=options["file"])
+        self.stdout.write(row.drill_said)
+        if not row.drill_passed:
+            raise CommandError("The drill did not pass: make a new bundle and drill that.")
+        self.stdout.write("The drill passed: with this file alone everything was undone.")
 
     def _register(self, options: dict[str, Any]) -> None:
         actor = platform_owner(options["actor"])
@@ -77,6 +99,14 @@ class Command(BaseCommand):
             f"Next: manage.py guard install {cluster.name} --kubeconfig OWNER_KUBECONFIG "
             "--image IMAGE"
         )
+
+
+def _cluster(name: str) -> Cluster:
+    cluster = Cluster.objects.filter(name=name).first()
+    if cluster is None:
+        known = ", ".join(Cluster.objects.active().values_list("name", flat=True))
+        raise CommandError(f"There is no cluster {name!r}. Known are: {known or 'none'}.")
+    return cluster
 
 
 def _probe(text: str) -> UserProbe:
