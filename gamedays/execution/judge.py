@@ -14,6 +14,7 @@ from gamedays.execution.pods import judge_pods, judge_terminations
 from gamedays.execution.stops import judge_stop
 from gamedays.execution.world import Judged
 from gamedays.models import Injection, Probe, SampleBlock
+from gamedays.probes.registry import KINDS
 from gamedays.scenarios.base import Expectation, Window
 from gamedays.scenarios.registry import get_scenario
 
@@ -80,7 +81,7 @@ def judge_run(injection: Injection, *, ended_at: dt.datetime) -> Judged:
         fitting = [
             probe
             for probe in probes
-            if probe.kind == expectation.probe_kind
+            if _speaks_of(expectation, probe)
             and not (expectation.whole_cluster_only and probe.target)
         ]
         lines += [_judge_probe(injection, expectation, probe, marks) for probe in fitting]
@@ -183,6 +184,17 @@ def _judge_probe(
         "result": result,
         "sentence": _sentence(probe.title, measured, expectation.min_passed_share, result),
     }
+
+
+def _speaks_of(expectation: Expectation, probe: Probe) -> bool:
+    """Users' requests are seen by whatever their cluster's people say that a user would feel."""
+    if probe.kind == expectation.probe_kind:
+        return True
+    return (
+        expectation.probe_kind == ProbeKind.HTTP
+        and probe.felt_by_users
+        and KINDS[probe.kind].users_may_feel
+    )
 
 
 def _judge_what_must_hold(

@@ -1,82 +1,143 @@
-"""Whether somebody was told: an alert that has to fire soon after the fault bites.
+"""Was somebody told? An alert that is expected has to fire in its time after the fault bites.
 
-An alert that fired before the fault, or that nobody looked at before it, proves nothing when it
-fires afterwards: that is unknown, never held.
+The trap is an alert that was there before: it proves nothing about this fault. So it has to have
+been looked at, silent, before anything was injected; else the answer is unknown. Unknown, too,
+where the fault was taken back before the alert's time was over.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from gamedays.models import Injection, Probe, SampleBlock
+from gamedays.models import SampleBlock
+from gamedays.probes.alert import PENDING
 
-BEFORE_S = 10
-"""How long before the bite it must have been seen silent."""
+if TYPE_CHECKING:
+    from gamedays.models import Injection, Probe
+
 COVERAGE = 0.7
-"""Of the seconds in which it should have fired that must have been looked at, to say it did not."""
-_HELD, _BROKE, _UNKNOWN = "held", "broke", "unknown"
+"""Of the alert's seconds that must have been looked at before its silence means anything."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """One known look at the alert."""
+
+    at: dt.datetime
+    firing: bool
+    pending: bool
+
+
+@dataclass(frozen=True)
+class Answer:
+    result: str
+    sentence: str
+    fired_after_s: float | None = None
 
 
 def judge_alert(
     injection: Injection, probe: Probe, *, ended_at: dt.datetime, key: str = "alert"
 ) -> dict[str, Any]:
     """One line of the judgement. `ended_at`: when the watching ended."""
-    within_s = int(probe.parameters.get("within_s", 60))
-    result, fired_after_s, sentence = _look(injection, probe, within_s, ended_at)
+    within_s = int(probe.parameters["within_s"])
+    answer = judge_looks(
+        _looks(injection, probe),
+        title=probe.title,
+        within_s=within_s,
+        injecting=injection.injecting_at,
+        bitten=injection.bitten_at,
+        undo_asked=injection.undo_asked_at,
+        ended=ended_at,
+    )
     return {
         "key": f"{key}:{probe.key}",
         "title": f"“{probe.title}” fires within {within_s} s",
-        "broken_title": f"Nobody was told: “{probe.title}” did not fire",
+        "broken_title": f"Nobody was told: “{probe.title}” did not fire within {within_s} s",
         "kind": "alert",
         "probe": probe.key,
         "probe_title": probe.title,
         "target": probe.target,
         "bound": {"within_s": within_s},
         "window": {"from": "bitten", "grace_s": 0, "to": "ended"},
-        "measured": {"fired_after_s": fired_after_s},
-        "result": result,
-        "sentence": sentence,
+        "measured": {"fired_after_s": answer.fired_after_s},
+        "result": answer.result,
+        "sentence": answer.sentence,
     }
 
 
-def _look(
-    injection: Injection, probe: Probe, within_s: int, ended_at: dt.datetime
-) -> tuple[str, float | None, str]:
-    title, bitten = f"“{probe.title}”", injection.bitten_at
+def judge_looks(
+    looks: Sequence[Look],
+    *,
+    title: str,
+    within_s: int,
+    injecting: dt.datetime | None,
+    bitten: dt.datetime | None,
+    undo_asked: dt.datetime | None,
+    ended: dt.datetime,
+) -> Answer:
+    """`looks`: oldest first. The clock starts at `bitten`; what fires between `injecting` and the
+    bite that somebody saw was told even earlier."""
     if bitten is None:
-        return _UNKNOWN, None, f"{title} has nothing to fire for: the fault was not seen to bite."
-    seen = list(_samples(injection, probe))
-    before = [fires for at, fires in seen if bitten - dt.timedelta(seconds=BEFORE_S) <= at < bitten]
-    if not before:
-        return _UNKNOWN, None, f"{title} was not looked at before the fault: unknown."
-    if any(before):
-        return (
-            _UNKNOWN,
-            None,
-            f"{title} fired before the fault already, so that its firing says nothing.",
-        )
+        return _unknown(title, "the fault was not seen to bite")
+    begin = injecting or bitten
+    earlier = _before([look for look in looks if look.at < begin])
+    if earlier:
+        return _unknown(title, earlier)
     due = bitten + dt.timedelta(seconds=within_s)
-    after = [(at, fires) for at, fires in seen if bitten <= at <= due]
-    first = next((at for at, fires in after if fires), None)
-    if first is not None:
-        after_s = (first - bitten).total_seconds()
-        return _HELD, round(after_s, 1), f"{title} fired {after_s:.0f} s after the bite."
-    if ended_at < due:
-        return _UNKNOWN, None, f"The watching ended before {title} was due: unknown."
-    if len({int((at - bitten).total_seconds()) for at, _fires in after}) < COVERAGE * within_s:
-        return _UNKNOWN, None, f"{title} could not be looked at often enough: unknown."
-    return _BROKE, None, f"{title} did not fire within {within_s} s of the bite."
+    fired = next((look.at for look in looks if look.firing and look.at >= begin), None)
+    after_s = None if fired is None else max(0.0, round((fired - bitten).total_seconds(), 1))
+    if fired is not None and fired <= due:
+        sentence = f"“{title}” fired {after_s:g} s after the fault bit, in its {within_s} s."
+        return Answer("held", sentence, after_s)
+    seconds = {int((look.at - bitten).total_seconds()) for look in looks if bitten <= look.at < due}
+    why = ""
+    if undo_asked is not None and undo_asked < due:
+        why = (
+            f"the fault was taken back after {(undo_asked - bitten).total_seconds():.0f} s, and "
+            f"it may take {within_s} s; hold the fault for longer"
+        )
+    elif ended < due:
+        why = f"the run ended before its {within_s} s were over"
+    elif len(seconds) < COVERAGE * within_s:
+        why = f"it was looked at in only {len(seconds)} of {within_s} seconds"
+    if why:
+        return _unknown(title, why)
+    if after_s is None:
+        return Answer("broke", f"“{title}” did not fire: nobody was told within {within_s} s.")
+    sentence = f"“{title}” did not fire within {within_s} s, but {after_s:g} s after the fault bit."
+    return Answer("broke", sentence, after_s)
 
 
-def _samples(injection: Injection, probe: Probe) -> Iterator[tuple[dt.datetime, bool]]:
-    """When somebody could look, and whether it fired then; in the order of time."""
+def _before(looks: Sequence[Look]) -> str:
+    """Why nothing that fires later can be laid to this fault; empty: it was seen silent."""
+    if not looks:
+        return "it was not looked at before the fault"
+    if any(look.firing for look in looks):
+        return "it was firing before the fault already, so it says nothing about it"
+    if any(look.pending for look in looks):
+        return "it was pending before the fault already, so it says nothing about it"
+    return ""
+
+
+def _looks(injection: Injection, probe: Probe) -> list[Look]:
     blocks = SampleBlock.objects.filter(injection=injection, probe=probe)
-    found = [
-        (block.started_at + dt.timedelta(milliseconds=offset_ms), passed > 0)
-        for block in blocks
-        for offset_ms, passed, attempts, _latency, _detail in block.samples
-        if attempts
-    ]
-    return iter(sorted(found))
+    return sorted(
+        (
+            Look(
+                at=block.started_at + dt.timedelta(milliseconds=offset_ms),
+                firing=bool(passed),
+                pending=str(detail or "").startswith(PENDING),
+            )
+            for block in blocks
+            for offset_ms, passed, attempts, _latency, detail in block.samples
+            if attempts
+        ),
+        key=lambda look: look.at,
+    )
+
+
+def _unknown(title: str, why: str) -> Answer:
+    return Answer("unknown", f"“{title}” cannot be judged: {why}.")

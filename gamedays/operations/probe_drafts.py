@@ -96,6 +96,8 @@ def clean_draft(draft: ProbeDraft) -> dict[str, Any]:
     if errors:
         first = next(iter(errors))
         raise Invalid(errors[first], code="probe_invalid", field=first, errors=errors)
+    if not KINDS[draft.kind].steady:
+        values["must_hold"] = MustHold.THROUGHOUT  # an alert's window is its own, in every run
     return values | {"kind": draft.kind, "felt_by_users": draft.felt_by_users}
 
 

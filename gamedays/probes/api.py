@@ -69,6 +69,7 @@ API_READYZ = Kind(
     summary="An API server says of itself that it is ready.",
     in_words=lambda _parameters: "/readyz answers 200",
     icon="server-2",
+    users_may_feel=False,
     asks_api=True,
     by_hand=False,
 )
@@ -77,6 +78,7 @@ API_READ = Kind(
     summary="Reads one object, which the API server has to fetch from etcd.",
     in_words=lambda _parameters: "one object is read from etcd",
     icon="server-2",
+    users_may_feel=False,
     asks_api=True,
     by_hand=False,
 )
@@ -85,6 +87,7 @@ CANARY_WRITE = Kind(
     summary="Writes a value through the API and reads it back.",
     in_words=lambda _parameters: "a value is written and read back",
     icon="server-2",
+    users_may_feel=False,
     asks_api=True,
     by_hand=False,
 )

@@ -90,9 +90,12 @@ class Kind:
     by_hand: bool = True
     """False: it comes with the cluster, and nobody makes one."""
     users_may_feel: bool = True
-    """Whether a probe of this kind can stand for what a user feels."""
+    """Whether a probe of this kind can stand for what a user feels. Those that do are judged where
+    a scenario speaks of users' requests."""
     asks_api: bool = False
     """Whether it needs the cluster's credential."""
+    must_hold: str = MustHold.THROUGHOUT
+    """What a new probe of this kind is judged by, unless its maker chooses otherwise."""
     steady: bool = True
     """Whether it has to pass before a fault begins. An alert does not: it is expected later."""
     check: Callable[[dict[str, Value]], dict[str, str]] | None = None

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from urllib.parse import urlencode
 
 from core import wire
+from gamedays.choices import MustHold
 from gamedays.probes import comparisons
 from gamedays.probes.addresses import require_allowed
 from gamedays.probes.base import Attempt, Kind, ProbeSpec, Surroundings, shortened
@@ -74,6 +75,8 @@ ENVOY_STAT = Kind(
     summary="Reads one of Envoy’s own figures: is it connected to its control plane?",
     in_words=_in_words,
     icon="route",
+    users_may_feel=False,
+    must_hold=MustHold.AFTERWARDS,
     fields=(
         Field(
             name="url",

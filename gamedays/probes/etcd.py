@@ -22,5 +22,6 @@ ETCD_HEALTH = Kind(
     summary="One etcd member's own health, told by the guard beside it.",
     in_words=lambda _parameters: "the member is healthy, as its guard sees it",
     icon="database-off",
+    users_may_feel=False,
     by_hand=False,
 )

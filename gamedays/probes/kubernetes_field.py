@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from core import kube
 from core.errors import ClusterUnreachable
+from gamedays.choices import MustHold
 from gamedays.probes import comparisons, paths
 from gamedays.probes.base import Attempt, Kind, ProbeSpec, Surroundings, shortened
 from gamedays.probes.fields import Field, Value
@@ -170,6 +171,8 @@ KUBERNETES_FIELD = Kind(
     summary="Reads one field of one object, and compares it. Unknown while the API is away.",
     in_words=_in_words,
     icon="packages",
+    users_may_feel=False,
+    must_hold=MustHold.AFTERWARDS,
     asks_api=True,
     check=_check,
     fields=(

@@ -51,7 +51,7 @@ class ProbeForm:
 
     @classmethod
     def fresh(cls, kind: str) -> ProbeForm:
-        return cls(kind, {}, felt=False)
+        return cls(kind, {"must_hold": KINDS[kind].must_hold}, felt=False)
 
     @classmethod
     def posted(cls, kind: str, data: Mapping[str, str]) -> ProbeForm:
