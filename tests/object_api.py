@@ -42,6 +42,8 @@ class ObjectApi:
         """Method, path with its query, and token of every request."""
         self.refuse: dict[tuple[str, str], int] = {}
         """(method, part of the path) → status, as long as it stands here."""
+        self.denied: set[tuple[str, str]] = set()
+        """(verb, resource) that a review of Belay's own rights answers with no."""
         self.tokens: dict[str, str] = {OWNER: ""}
         self.max_token_s = 10**9
         self.budget_used_up = False
@@ -182,6 +184,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def _create(
         self, path: str, part: re.Match[str], body: Object, query: dict[str, list[str]]
     ) -> tuple[int, Object]:
+        if part["plural"] == "selfsubjectaccessreviews":
+            asked = body["spec"]["resourceAttributes"]
+            allowed = (asked["verb"], asked["resource"]) not in self.api.denied
+            return 201, {"status": {"allowed": allowed}}
         if part["sub"] == "token":
             token = f"token-{uuid.uuid4()}"
             self.api.tokens[token] = part["name"]

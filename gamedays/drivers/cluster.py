@@ -79,6 +79,15 @@ class ClusterDriver:
     def read_target(self, fault: ObjectFault) -> tuple[ObjectTarget, ...]:
         return self._objects.read_target(fault)
 
+    def fingerprint(self, targets: Iterable[ObjectTarget]) -> dict[str, dict[str, Any]]:
+        return self._objects.fingerprint(targets)
+
+    def ready_like(self, namespace: str, owner_uid: str) -> int:
+        return self._objects.ready_like(namespace, owner_uid)
+
+    def require_mintable(self, targets: Iterable[ObjectTarget]) -> None:
+        self._accounts.require_mintable(targets)
+
     def mint(self, order_id: str, targets: Iterable[ObjectTarget], lives_s: int) -> Credential:
         return self._accounts.mint(order_id, targets, lives_s)
 

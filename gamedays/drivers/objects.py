@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from core import kube
-from core.errors import ClusterRefused, ClusterUnreachable, NotFound
+from core.errors import ClusterRefused, ClusterUnreachable, Invalid, NotFound
 from gamedays.scenarios.plan import ObjectFault, ObjectTarget
 
 Object = dict[str, Any]
@@ -232,8 +232,32 @@ def _target(fault: ObjectFault, found: Object) -> ObjectTarget:
         uid=metadata["uid"],
         resource_version=metadata["resourceVersion"],
         change=fault.change,
-        key=fault.key,
+        key=fault.key or _only_part(fault, found),
     )
+
+
+def _only_part(fault: ObjectFault, found: Object) -> str:
+    """Where nobody said which part is meant, and there is only one: that one."""
+    if fault.change == "bad-image":
+        parts, what = _containers(found), "container"
+    elif fault.change == "bad-env":
+        pod = found["spec"]["template"]["spec"]
+        variables = [item for each in pod["containers"] for item in each.get("env") or []]
+        parts, what = [each["name"] for each in variables if "value" in each], "variable"
+    elif fault.change == "bad-config":
+        parts, what = sorted(found.get("data") or {}), "entry"
+    else:
+        return ""
+    if len(parts) != 1:
+        raise Invalid(
+            f"Say which {what} of {fault} is meant; it has: {', '.join(parts) or 'none'}.",
+            code="part_needed",
+        )
+    return str(parts[0])
+
+
+def _containers(found: Object) -> list[str]:
+    return [each["name"] for each in found["spec"]["template"]["spec"]["containers"]]
 
 
 def _fingerprint(target: ObjectTarget, found: Object) -> Object:

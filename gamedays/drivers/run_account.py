@@ -22,6 +22,7 @@ import structlog
 
 from core import kube
 from core.errors import ClusterRefused, ClusterUnreachable, DomainError
+from gamedays.drivers.run_rights import RBAC, path_of, rights_to_make, rules_for
 from gamedays.scenarios.plan import ObjectTarget
 from guard.protocol import Credential
 
@@ -42,47 +43,10 @@ _EFFECTIVE_S = 6.0
 """Every API server learns of a new role by itself, within a moment."""
 _LOOK_S = 0.1
 _CALL_S = 3.0
-_RBAC = "rbac.authorization.k8s.io"
-_RULES: dict[str, tuple[tuple[str, str, tuple[str, ...]], ...]] = {
-    "deployment": (("apps", "deployments", ("get", "patch")),),
-    "config-map": (("", "configmaps", ("get", "patch")),),
-    "http-proxy": (("projectcontour.io", "httpproxies", ("get", "patch")),),
-    "node": (("", "nodes", ("get", "patch")),),
-    "evict": (("", "pods", ("get",)), ("", "pods/eviction", ("create",))),
-    "delete-pod": (("", "pods", ("get", "delete")),),
-}
-_PATHS = {
-    "deployment": "apis/apps/v1/namespaces/{namespace}/deployments/{name}",
-    "config-map": "api/v1/namespaces/{namespace}/configmaps/{name}",
-    "http-proxy": "apis/projectcontour.io/v1/namespaces/{namespace}/httpproxies/{name}",
-    "node": "api/v1/nodes/{name}",
-    "pod": "api/v1/namespaces/{namespace}/pods/{name}",
-}
 
 
 def account_name(order_id: str) -> str:
     return f"belay-run-{order_id[:8]}"
-
-
-def rules_for(targets: Iterable[ObjectTarget]) -> dict[str, list[Object]]:
-    """Namespace ("" is the cluster) → the rules of the role there; every one names its objects."""
-    wanted: dict[str, dict[tuple[str, str, tuple[str, ...]], set[str]]] = {}
-    for target in targets:
-        kind = target.change if target.kind == "pod" else target.kind
-        for right in _RULES[kind]:
-            wanted.setdefault(target.namespace, {}).setdefault(right, set()).add(target.name)
-    return {
-        namespace: [
-            {
-                "apiGroups": [group],
-                "resources": [resource],
-                "verbs": list(verbs),
-                "resourceNames": sorted(names),
-            }
-            for (group, resource, verbs), names in sorted(rights.items())
-        ]
-        for namespace, rights in sorted(wanted.items())
-    }
 
 
 class RunAccounts:
@@ -127,6 +91,30 @@ class RunAccounts:
             name=account_name(order_id),
             expires_at=expires_at,
         )
+
+    def require_mintable(self, targets: Iterable[ObjectTarget]) -> None:
+        """Return where Belay's account may make such an account; says so before anything is
+        touched. A policy of the cluster can still refuse it at minting.
+
+        Raises:
+            ClusterRefused: `cannot_mint`, with the rights that are missing.
+            ClusterUnreachable: the API gave no answer.
+        """
+        wanted = [("create", "", "serviceaccounts", NAMESPACE)]
+        wanted.append(("create", "", "serviceaccounts/token", NAMESPACE))
+        wanted += rights_to_make(targets)
+        missing = [
+            f"{verb} {resource} in {scope or 'the whole cluster'}"
+            for verb, group, resource, scope in wanted
+            if not self._may(verb, group, resource, scope)
+        ]
+        if missing:
+            raise ClusterRefused(
+                f"Belay's account may not {', '.join(missing)}: the run could have no account of "
+                "its own, and nothing would undo the fault by itself. Let the cluster's owner opt "
+                "the namespace in; SECURITY.md says how.",
+                code="cannot_mint",
+            )
 
     def unmint(self, order_id: str) -> None:
         """Remove the account and everything that it could do; nothing to do is no error.
@@ -187,10 +175,10 @@ class RunAccounts:
         name = account_name(order_id)
         kind = "Role" if namespace else "ClusterRole"
         metadata = _metadata(order_id) | ({"namespace": namespace} if namespace else {})
-        shared = {"apiVersion": f"{_RBAC}/v1", "metadata": metadata}
+        shared = {"apiVersion": f"{RBAC}/v1", "metadata": metadata}
         binding = shared | {
             "kind": f"{kind}Binding",
-            "roleRef": {"apiGroup": _RBAC, "kind": kind, "name": name},
+            "roleRef": {"apiGroup": RBAC, "kind": kind, "name": name},
             "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": NAMESPACE}],
         }
         self._create(_roles(namespace, "s"), shared | {"kind": kind, "rules": rules}, order_id)
@@ -236,11 +224,8 @@ class RunAccounts:
         answered = False
         while waiting:
             server, target = waiting[0]
-            path = _PATHS[target.kind].format(
-                namespace=quote(target.namespace, safe=""), name=quote(target.name, safe="")
-            )
             try:
-                answer = kube.fresh_request(minted, "GET", f"/{path}", server=server)
+                answer = kube.fresh_request(minted, "GET", path_of(target), server=server)
             except ClusterUnreachable:
                 if server is None:
                     raise
@@ -264,6 +249,21 @@ class RunAccounts:
         except DomainError as error:
             # Found again by `remove_orphans`; the refusal that we are in says why it came to this.
             log.warning("run_account_left", order=order_id, why=error.message)
+
+    def _may(self, verb: str, group: str, resource: str, namespace: str) -> bool:
+        plural, _, sub = resource.partition("/")
+        attributes = {"verb": verb, "group": group, "resource": plural, "subresource": sub,
+                      "namespace": namespace}  # fmt: skip
+        review = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": attributes},
+        }
+        path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+        answer = self._request("POST", path, review)
+        if answer.status not in (200, 201):
+            raise _cannot("the cluster did not say what Belay's account may do", answer)
+        return bool(answer.json().get("status", {}).get("allowed"))
 
     # -- asking -----------------------------------------------------------------------------------
 
@@ -290,8 +290,8 @@ def _accounts() -> str:
 
 def _roles(namespace: str, suffix: str) -> str:
     if not namespace:
-        return f"/apis/{_RBAC}/v1/clusterrole{suffix}"
-    return f"/apis/{_RBAC}/v1/namespaces/{quote(namespace, safe='')}/role{suffix}"
+        return f"/apis/{RBAC}/v1/clusterrole{suffix}"
+    return f"/apis/{RBAC}/v1/namespaces/{quote(namespace, safe='')}/role{suffix}"
 
 
 def _label(found: Object, key: str) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.errors import ClusterUnreachable, DomainError
 from gamedays.drivers.fleet import NodeStatus
+from gamedays.execution import restoration_objects
 from gamedays.execution.recipe import NotReadyError, as_recipe, plan_of, resolve, target_nodes
 from gamedays.probes.registry import KINDS
 from gamedays.scenarios.base import ClusterState, ComponentState
@@ -97,7 +98,15 @@ def prepare(run: Run, world: World) -> tuple[dict[str, Any], dict[str, Any]]:
         if reply.value is None:
             raise NotReadyError(f"The guard on {node} stopped answering.")
         before[node] = _fingerprint(reply.value)
-    return as_recipe(run, resolve(run, world)), {"nodes": before}
+    faults = resolve(run, world)
+    fingerprint: dict[str, Any] = {"nodes": before}
+    targets = restoration_objects.targets_of(faults.values())
+    if targets:
+        try:
+            fingerprint["objects"] = world.cluster.fingerprint(targets)
+        except DomainError as error:
+            raise NotReadyError(error.message) from error
+    return as_recipe(run, faults), fingerprint
 
 
 def cluster_state(statuses: dict[str, NodeStatus]) -> ClusterState:

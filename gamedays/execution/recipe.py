@@ -50,6 +50,7 @@ def resolve(run: Run, world: World) -> dict[str, NodeFault]:
             targets = tuple(
                 target for each in plan.objects for target in world.cluster.read_target(each)
             )
+            world.cluster.require_mintable(targets)
             fault = NodeFault(kind="object", hold_s=hold_s, objects=targets)
             return dict.fromkeys(sorted(target_nodes(plan, world)), fault)
     except DomainError as error:

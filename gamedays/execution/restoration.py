@@ -8,30 +8,21 @@ from __future__ import annotations
 
 import dataclasses
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gamedays.drivers.fleet import ComponentStatus, NodeStatus, Phase, Reply
+from gamedays.execution import restoration_objects
+from gamedays.execution.checks import Check
 from gamedays.scenarios.plan import faults_of
 
 if TYPE_CHECKING:
     from gamedays.execution.world import Run, World
 
 
+__all__ = ["Check", "look", "summary", "why_not_undone"]
 _JUDGED_AS_PODS = ("kube-scheduler", "kube-controller-manager")
 """They end by themselves when they lose their leader election, and come back with the kubelet's
 patience, minutes later. That is no trace of ours: the ledger tells it, as of any other pod."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Check:
-    name: str
-    passed: bool | None
-    """None: could not look."""
-    sentence: str
-
-    def as_data(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
 
 
 def look(run: Run, world: World) -> list[Check]:
@@ -62,7 +53,7 @@ def look(run: Run, world: World) -> list[Check]:
                 + (f" - not yet: {why}." if why else "."),
             )
         )
-    return checks
+    return checks + restoration_objects.look(run, world)
 
 
 def why_not_undone(replies: dict[str, Any]) -> str:
@@ -78,10 +69,13 @@ def why_not_undone(replies: dict[str, Any]) -> str:
 def summary(checks: list[Check]) -> str:
     canaries = sum(check.name.startswith("canary:") for check in checks)
     manifests = sum(check.name.startswith("manifest:") for check in checks)
+    objects = "".join(
+        f" {check.sentence}" for check in checks if check.name.startswith(("object:", "pods:"))
+    )
     return (
         f"{manifests} manifests as before, byte for byte; every component runs and is healthy; "
         f"the etcd members are the same and have a leader; a canary was written and read through "
-        f"each of the {canaries} API servers."
+        f"each of the {canaries} API servers.{objects}"
     )
 
 

@@ -34,6 +34,8 @@ GUARD_RENEW_S = 5.0
 UNDO_AGAIN_S = 1.0
 UNDO_ALARM_S = 60.0
 """A guard that has not answered for this long after the undo was asked for: stuck, and an alarm."""
+UNDO_SAID_STUCK_S = 5.0
+"""The same where a guard itself says that a person is needed."""
 UNDO_SLOW_S = 120.0
 """The same where guards answer and are still at it. A kubelet that waits for an API server without
 etcd gives up only after 34 s, twice (seen on the range), before it starts the pod again."""
@@ -187,7 +189,10 @@ class WayBack:
             )
             return 0.0
         answered = all(reply.ok for reply in replies.values())
-        if self._in_state_s() > (UNDO_SLOW_S if answered else UNDO_ALARM_S):
+        limit_s = UNDO_SLOW_S if answered else UNDO_ALARM_S
+        if any(reply.ok and reply.value.phase is Phase.STUCK for reply in replies.values()):
+            limit_s = UNDO_SAID_STUCK_S
+        if self._in_state_s() > limit_s:
             why = restoration.why_not_undone(replies)
             self._move(
                 run,

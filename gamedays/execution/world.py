@@ -158,6 +158,17 @@ class ClusterPort(Protocol):
         """The objects that a name stands for now, each with its version. `NotFound`,
         `ClusterRefused` (may not be a target) or `ClusterUnreachable`."""
 
+    def fingerprint(self, targets: Iterable[ObjectTarget]) -> dict[str, dict[str, Any]]:
+        """How the targets are, as comparable data, and how many pods like them are ready.
+        `NotFound`, `ClusterRefused` or `ClusterUnreachable`."""
+
+    def ready_like(self, namespace: str, owner_uid: str) -> int:
+        """How many ready pods of one owner there are. `ClusterRefused`, `ClusterUnreachable`."""
+
+    def require_mintable(self, targets: Iterable[ObjectTarget]) -> None:
+        """Return where an account for exactly these objects could be made; looks only.
+        `ClusterRefused` with the rights that are missing, or `ClusterUnreachable`."""
+
     def mint(self, order_id: str, targets: Iterable[ObjectTarget], lives_s: int) -> Credential:
         """An account that may do exactly what changing and restoring these objects needs, with a
         token that lives so long. `ClusterRefused` or `ClusterUnreachable`."""

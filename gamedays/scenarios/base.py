@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 Mark = Literal["bitten", "undo_asked", "undone", "restored", "ended"]
 Value = str | int
 OBSERVE_MIN_S = 20
+_WORD = re.compile(r"[-._A-Za-z0-9]{1,253}")
 _LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 
 
@@ -25,8 +26,9 @@ class Parameter:
 
     name: str
     label: str
-    kind: Literal["seconds", "node", "choice", "object"]
-    """`object`: `namespace/name` of something in the cluster's API."""
+    kind: Literal["seconds", "node", "choice", "object", "word"]
+    """`object`: `namespace/name` of something in the cluster's API. `word`: the name of a part of
+    it; may stay empty."""
     default: Value = ""
     minimum: int = 0
     maximum: int = 0
@@ -215,6 +217,13 @@ def _clean(parameter: Parameter, given: object, nodes: Sequence[str]) -> Value:
         return str(given)
     if parameter.kind == "object":
         return _clean_object(parameter, str(given).strip())
+    if parameter.kind == "word":
+        word = str(given).strip()
+        if word and not _WORD.fullmatch(word):
+            raise ValueError(
+                f"{parameter.label}: {word[:60]!r} is no name; use letters, digits and - _ . only."
+            )
+        return word
     values = [value for value, _label in parameter.choices]
     if given not in values:
         raise ValueError(f"{parameter.label}: {given!r} is none of {', '.join(values)}.")

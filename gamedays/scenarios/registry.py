@@ -5,11 +5,19 @@ from __future__ import annotations
 from core.errors import NotFound
 from gamedays.scenarios.api_servers_down import ApiServersDown
 from gamedays.scenarios.base import Scenario
+from gamedays.scenarios.coredns_down import CoreDnsDown
 from gamedays.scenarios.etcd_member_down import EtcdMemberDown
+from gamedays.scenarios.node_drained import NodeDrained
+from gamedays.scenarios.pods_killed import PodsKilled
+from gamedays.scenarios.wrong_configuration import WrongConfiguration
 
 _SCENARIOS: tuple[Scenario, ...] = (
     EtcdMemberDown(),
     ApiServersDown(),
+    WrongConfiguration(),
+    CoreDnsDown(),
+    NodeDrained(),
+    PodsKilled(),
 )
 _BY_KEY = {scenario.key: scenario for scenario in _SCENARIOS}
 

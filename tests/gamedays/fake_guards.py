@@ -47,6 +47,8 @@ class FakeNode:
     """The dead-man switch of this guard does not fall."""
     cuts: list[str] | None = field(default_factory=list)
     credential: Credential | None = None
+    stuck: str = ""
+    """Why its undo needs a person, as long as it does."""
 
     def status(self) -> NodeStatus:
         self._expire_drill()
@@ -90,6 +92,15 @@ class FakeNode:
             and component in (None, order.component)
         )
 
+    def changes_objects(self) -> bool:
+        order = self.order
+        return bool(
+            order
+            and order.fault
+            and order.fault.kind is FaultKind.OBJECT
+            and order.phase in (Phase.INJECTED, Phase.STUCK)
+        )
+
     def strike(self, order: OrderReport) -> OrderReport:
         assert order.fault
         kind = order.fault.kind
@@ -112,6 +123,8 @@ class FakeNode:
             self.pids[order.component] = 500
         if self.cuts:
             self.cuts = []
+        if self.stuck:
+            return replace(order, phase=Phase.STUCK, detail=self.stuck)
         return replace(order, phase=Phase.UNDONE, undone_at="now")
 
     def _expire_drill(self) -> None:

@@ -56,6 +56,8 @@ class FakeCluster:
         self.services: dict[str, tuple[Endpoint, ...]] = {}
         self.objects: dict[str, ObjectTarget] = {}
         self.accounts: set[str] = set()
+        self.not_as_before = False
+        self.lacks_rights = ""
         self.may_not_mint = ""
         self.may_not_unmint = ""
         self._guards = guards
@@ -82,6 +84,21 @@ class FakeCluster:
         if target is None:
             raise NotFound(f"There is no {fault.kind} {fault} in this cluster.")
         return (target,)
+
+    def fingerprint(self, targets: Iterable[ObjectTarget]) -> dict[str, dict[str, Any]]:
+        changed = any(machine.changes_objects() for machine in self._guards.machines.values())
+        content = "changed" if changed or self.not_as_before else "before"
+        return {
+            f"{one.kind} {one.namespace}/{one.name}": {"uid": one.uid, "sha256": content}
+            for one in targets
+        }
+
+    def ready_like(self, namespace: str, owner_uid: str) -> int:
+        return 1
+
+    def require_mintable(self, targets: Iterable[ObjectTarget]) -> None:
+        if self.lacks_rights:
+            raise ClusterRefused(self.lacks_rights)
 
     def mint(self, order_id: str, targets: Iterable[ObjectTarget], lives_s: int) -> Credential:
         if self.may_not_mint:

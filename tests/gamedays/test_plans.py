@@ -57,9 +57,14 @@ def test_two_kinds_of_fault_at_once_are_no_plan() -> None:
         FaultPlan()
 
 
+def _needs_an_object(parameter: Parameter) -> bool:
+    return parameter.kind == "object" and not parameter.default
+
+
 @pytest.mark.parametrize("scenario", all_scenarios(), ids=lambda s: s.key)
 def test_every_scenario_plans_and_believes_something(scenario: Scenario) -> None:
     given = {p.name: NODES[1] for p in scenario.parameters if p.kind == "node"}
+    given |= {p.name: "shop/prices" for p in scenario.parameters if _needs_an_object(p)}
     values = scenario.clean(given, NODES)
     plan = scenario.plan(values, NODES)
     assert plan.nodes or plan.cuts or plan.objects

@@ -11,7 +11,8 @@ import pytest
 from core import kube
 from core.errors import ClusterRefused, ClusterUnreachable
 from gamedays.drivers.objects import Objects
-from gamedays.drivers.run_account import RunAccounts, rules_for
+from gamedays.drivers.run_account import RunAccounts
+from gamedays.drivers.run_rights import rules_for
 from gamedays.scenarios.plan import ObjectFault, ObjectTarget
 from tests.gamedays.conftest import PRICES, deployment
 from tests.object_api import ObjectApi
@@ -53,6 +54,17 @@ def a_target(kind: Any, change: Any) -> ObjectTarget:
         resource_version="1",
         change=change,
     )
+
+
+def test_what_belay_may_make_is_asked_before_anything_is_touched(
+    api: ObjectApi, objects: Objects, accounts: RunAccounts
+) -> None:
+    targets, there = objects.read_target(SCALE), set(api.objects)
+    accounts.require_mintable(targets)
+    api.denied = {("escalate", "roles")}
+    with pytest.raises(ClusterRefused, match="escalate roles in shop"):
+        accounts.require_mintable(targets)
+    assert set(api.objects) == there
 
 
 def test_a_minted_account_may_do_exactly_this(
