@@ -69,6 +69,9 @@ def _parser() -> argparse.ArgumentParser:
         command = add(name, text)
         command.add_argument("--policy", required=True, help="the policy as JSON")
         command.add_argument("--image", required=True)
+        command.add_argument(
+            "--fresh-key", action="store_true", help="make another key, also where one lies"
+        )
     add("uninstall", "Remove the guard from this node.").add_argument("--installation", default="")
     add("keygen", "Make the guard's key and certificate if they are not there.")
     for name, text in (
@@ -123,7 +126,7 @@ def _install(asked: argparse.Namespace) -> int:
 
     try:
         policy = parse_policy(asked.policy, where="--policy")
-        certificate = install(_paths(asked), policy, asked.image)
+        certificate = install(_paths(asked), policy, asked.image, fresh_key=asked.fresh_key)
     except (InstallError, PolicyError, OSError) as error:
         print(said(INSTALL_FAILED, error=str(error)), flush=True)
         return 1

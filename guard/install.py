@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import ssl
 import subprocess
 import tempfile
 from pathlib import Path
@@ -38,8 +39,11 @@ class InstallError(Exception):
     """The guard was not installed or removed; the text says why and what to do."""
 
 
-def install(paths: Paths, policy: Policy, image: str) -> str:
+def install(paths: Paths, policy: Policy, image: str, *, fresh_key: bool = False) -> str:
     """Install or update the guard of this node; returns its certificate (PEM).
+
+    Its journal and tombstones stay, and so does its key unless `fresh_key` asks for another or
+    the one that lies there is no use.
 
     Raises `InstallError` when another Belay's guard is here, an order is live, or the stage is
     not QA; nothing was changed then.
@@ -54,7 +58,7 @@ def install(paths: Paths, policy: Policy, image: str) -> str:
         )
     paths.state.mkdir(mode=0o700, parents=True, exist_ok=True)
     paths.state.chmod(0o700)
-    if not (paths.key.exists() and paths.certificate.exists()):
+    if fresh_key or not _has_key(paths):
         make_key(paths)
     disk = NodeDisk()
     disk.replace(paths.policy, policy_json(policy).encode())
@@ -85,6 +89,16 @@ def uninstall(paths: Paths, installation: str) -> None:
                 shutil.rmtree(entry)
             else:
                 entry.unlink()
+
+
+def _has_key(paths: Paths) -> bool:
+    """Do key and certificate lie there and belong together?"""
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(paths.certificate, paths.key)
+    except (OSError, ssl.SSLError):
+        # Missing, or a power cut fell between the two: a new pair is pinned anew.
+        return False
+    return True
 
 
 def make_key(paths: Paths) -> None:

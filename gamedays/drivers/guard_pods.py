@@ -21,8 +21,18 @@ _POLL_S = 0.5
 _PRIVILEGED = {"pod-security.kubernetes.io/enforce": "privileged"}
 
 
-def run_on_node(api: k8s.ApiClient, *, node: str, image: str, verb: str, policy: Policy) -> str:
+def run_on_node(
+    api: k8s.ApiClient,
+    *,
+    node: str,
+    image: str,
+    verb: str,
+    policy: Policy,
+    fresh_key: bool = False,
+) -> str:
     """Run `python3 -m guard VERB` on a node; the guard's certificate (PEM) for `install`.
+
+    `fresh_key`: the node makes another key, also where it has one.
 
     The pod is deleted afterwards, whatever came of it.
 
@@ -37,7 +47,9 @@ def run_on_node(api: k8s.ApiClient, *, node: str, image: str, verb: str, policy:
     try:
         _make_namespace(core)
         _delete(core, name)
-        core.create_namespaced_pod(NAMESPACE, _pod(name, node, image, _words(verb, policy)))
+        core.create_namespaced_pod(
+            NAMESPACE, _pod(name, node, image, _words(verb, policy, fresh_key))
+        )
         try:
             phase = _await_end(core, name)
             said = core.read_namespaced_pod_log(name, NAMESPACE)
@@ -65,10 +77,11 @@ def run_on_node(api: k8s.ApiClient, *, node: str, image: str, verb: str, policy:
     return _certificate(said, node=node, verb=verb, phase=phase)
 
 
-def _words(verb: str, policy: Policy) -> list[str]:
+def _words(verb: str, policy: Policy, fresh_key: bool) -> list[str]:
     if verb == "uninstall":
         return ["uninstall", "--installation", policy.installation]
-    return [verb, "--policy", json.dumps(to_json(policy))]
+    fresh = ["--fresh-key"] if fresh_key else []
+    return [verb, "--policy", json.dumps(to_json(policy)), *fresh]
 
 
 def _certificate(said: str, *, node: str, verb: str, phase: str) -> str:

@@ -54,8 +54,24 @@ def install_guards(
         DomainError: `guard_silent`: it was installed, and does not answer;
             `guard_not_replaced`: it answers, and is still the former one.
     """
-    _require_owner(actor, cluster)
-    authority = _authority(cluster)
+    require_owner(actor, cluster)
+    return put_guards(
+        cluster=cluster,
+        authority=_authority(cluster),
+        owner_kubeconfig=owner_kubeconfig,
+        image=image,
+    )
+
+
+def put_guards(
+    *,
+    cluster: Cluster,
+    authority: ClusterAuthority,
+    owner_kubeconfig: str,
+    image: str,
+    fresh_keys: bool = False,
+) -> list[Guard]:
+    """One installing pod per control-plane node, and what it made, stored."""
     nodes = list(cluster.nodes.filter(control_plane=True))
     plans = [(node, policy_for(node, authority)) for node in nodes]
     with (
@@ -65,7 +81,13 @@ def install_guards(
         # Side by side: a pod takes some 20 s on a busy node, and no node waits for another.
         pins = [
             pool.submit(
-                run_on_node, api, node=node.name, image=image, verb="install", policy=policy
+                run_on_node,
+                api,
+                node=node.name,
+                image=image,
+                verb="install",
+                policy=policy,
+                fresh_key=fresh_keys,
             )
             for node, policy in plans
         ]
@@ -84,7 +106,7 @@ def install_guards(
 
 def uninstall_guards(*, actor: User, cluster: Cluster, owner_kubeconfig: str, image: str) -> None:
     """Take every guard off again; refused while an order is live, here or on a node."""
-    _require_owner(actor, cluster)
+    require_owner(actor, cluster)
     if Injection.objects.live().filter(cluster=cluster).exists():
         raise ClusterRefused(
             f"A fault is live on {cluster.name}: its guards hold the way back. Wait until it is "
@@ -101,13 +123,13 @@ def uninstall_guards(*, actor: User, cluster: Cluster, owner_kubeconfig: str, im
 
 def plan_guard(*, actor: User, node: Node) -> dict[str, object]:
     """The policy of one node's guard, for configuration management; nothing in it is secret."""
-    _require_owner(actor, node.cluster)
+    require_owner(actor, node.cluster)
     return to_json(policy_for(node, _authority(node.cluster)))
 
 
 def pin_guard(*, actor: User, node: Node, certificate_pem: str, image: str) -> Guard:
     """Store the certificate of a guard that configuration management installed."""
-    _require_owner(actor, node.cluster)
+    require_owner(actor, node.cluster)
     return _store(node, _authority(node.cluster), pin=certificate_pem, image=image)
 
 
@@ -151,7 +173,7 @@ def policy_for(node: Node, authority: ClusterAuthority) -> Policy:
     )
 
 
-def _require_owner(actor: User, cluster: Cluster) -> None:
+def require_owner(actor: User, cluster: Cluster) -> None:
     if not actor.is_superuser:
         raise NotAllowed("Only a platform owner may install or remove guards.")
     if cluster.stage != Stage.QA:

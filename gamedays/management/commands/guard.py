@@ -1,4 +1,4 @@
-"""`manage.py guard install|uninstall|status CLUSTER` and `manage.py guard render|pin NODE`."""
+"""`manage.py guard install|uninstall|rotate|adopt|status CLUSTER`, `guard render|pin NODE`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from core.errors import DomainError
 from core.management.asking import platform_owner, read_input
 from core.models import Cluster, Node, User
 from gamedays.models import Guard
-from gamedays.operations import guards
+from gamedays.operations import guard_upkeep, guards
 
 
 class Command(BaseCommand):
@@ -27,6 +27,7 @@ class Command(BaseCommand):
         for verb, text in (
             ("install", "install or update through one short privileged pod per node"),
             ("uninstall", "remove; refused while an order is live"),
+            ("rotate", "new keys and a new authority: what leaked before opens nothing any more"),
         ):
             command = verbs.add_parser(verb, help=text)
             command.add_argument("cluster")
@@ -37,6 +38,10 @@ class Command(BaseCommand):
                 help="the owner's kubeconfig: used once, never stored",
             )
             command.add_argument("--image", help="default: the image that is installed already")
+        adopt = verbs.add_parser(
+            "adopt", help="after a restored backup: undo orphans, then raise the epoch"
+        )
+        adopt.add_argument("cluster")
         status = verbs.add_parser("status", help="ask every guard")
         status.add_argument("cluster")
         render = verbs.add_parser("render", help="print policy and static-pod manifest of a node")
@@ -64,6 +69,22 @@ class Command(BaseCommand):
         )
         for guard in installed:
             self.stdout.write(f"{guard.node.name}: guard {guard.version} answers")
+
+    def _rotate(self, actor: User, options: dict[str, Any]) -> None:
+        cluster = _cluster(options["cluster"])
+        rotated = guard_upkeep.rotate_guards(
+            actor=actor,
+            cluster=cluster,
+            owner_kubeconfig=read_input(options["kubeconfig"]),
+            image=_image(cluster, options["image"]),
+        )
+        for guard in rotated:
+            self.stdout.write(f"{guard.node.name}: guard {guard.version} answers with new keys")
+
+    def _adopt(self, actor: User, options: dict[str, Any]) -> None:
+        cluster = _cluster(options["cluster"])
+        epoch = guard_upkeep.adopt_guards(actor=actor, cluster=cluster)
+        self.stdout.write(f"{cluster.name}: nothing is live on its guards; epoch {epoch}.")
 
     def _uninstall(self, actor: User, options: dict[str, Any]) -> None:
         cluster = _cluster(options["cluster"])
