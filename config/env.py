@@ -49,6 +49,7 @@ class Env:
     log_level: str
     db_deadline_s: float | None
     qa_range: str
+    rehearsal_hours: int
 
 
 def default_state_dir() -> Path:
@@ -95,6 +96,7 @@ def read_env(variables: Mapping[str, str] = os.environ) -> Env:
         log_level=_choice(known, "BELAY_LOG_LEVEL", ("INFO", "DEBUG", "WARNING", "ERROR")),
         db_deadline_s=_seconds(known, "BELAY_DB_DEADLINE_S"),
         qa_range=known.get("BELAY_RANGE", "demo"),
+        rehearsal_hours=_hours(known, "BELAY_REHEARSAL_HOURS", default=24),
     )
 
 
@@ -253,3 +255,12 @@ def _seconds(known: Mapping[str, str], name: str) -> float | None:
     if not 0.5 <= seconds <= 300:
         raise ConfigurationError(f"{name} is {value!r}: give seconds between 0.5 and 300")
     return seconds
+
+
+def _hours(known: Mapping[str, str], name: str, *, default: int) -> int:
+    value = known.get(name, "").strip()
+    if not value:
+        return default
+    if not value.isascii() or not value.isdecimal() or not 1 <= int(value) <= 168:
+        raise ConfigurationError(f"{name} is {value!r}: give whole hours between 1 and 168")
+    return int(value)

@@ -29,6 +29,8 @@ BELAY_PRODUCTION_CREDENTIALS_KEYS = ENV.production_credentials_keys
 BELAY_DB_DEADLINE_S = ENV.db_deadline_s
 BELAY_RANGE = ENV.qa_range
 BELAY_PROBE_ALLOW_LOOPBACK = ENV.probe_allow_loopback
+BELAY_REHEARSAL_HOURS = ENV.rehearsal_hours
+"""For how long a rehearsed undo counts before a fault; beyond it the rehearsal is repeated."""
 """The name of the practice range that this installation raises."""
 
 # -- Applications --------------------------------------------------------------------------------

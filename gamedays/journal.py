@@ -25,9 +25,12 @@ from gamedays.models import Injection, Lease, PodRecord, SampleBlock, TimelineEn
 from gamedays.operations.emergency import stopped_on_the_way
 from gamedays.operations.ending import end_injection
 from gamedays.operations.outcomes import record_outcomes
+from gamedays.operations.rehearsals import store_rehearsals, unrehearsed_nodes
 
 if TYPE_CHECKING:
     import uuid
+
+    from gamedays.execution.rehearsal import Rehearsed
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -183,6 +186,16 @@ class Journal:
                 )
             if run.marks.get("injecting"):
                 _alarm_of_terminations(run, list(known.values()))
+
+    @_deadline
+    def write_rehearsals(self, run: Run, results: Iterable[Rehearsed]) -> None:
+        with transaction.atomic():
+            if _prove_fence(run.id, run.fence):
+                store_rehearsals(run.id, results)
+
+    @_deadline
+    def unrehearsed(self, run: Run, nodes: Iterable[str]) -> list[str]:
+        return unrehearsed_nodes(run.id, nodes)
 
     @_deadline
     def close(self, run: Run, at: dt.datetime) -> Run | None:

@@ -15,8 +15,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gamedays.choices import EntryKind, InjectionState
-from gamedays.execution import arming, preflight
+from gamedays.execution import arming, preflight, rehearsal
 from gamedays.execution.recipe import NotReadyError
+from gamedays.execution.rehearsal import Rehearsal
 from gamedays.execution.stops import Breach, StopConditions
 from gamedays.execution.way_back import TICK_S, WayBack
 from gamedays.scenarios.registry import get_scenario
@@ -45,6 +46,7 @@ class Conductor(WayBack):
         self._steady_tally: dict[int, tuple[int, int]] = {}
         self._preflight_done = False
         self._watching_since: float | None = None
+        self._rehearsal = Rehearsal(injection_id, (), world)
         self._stops = StopConditions(world.watch.probes)
         self._breach: Breach | None = None
         self._steps |= {
@@ -74,6 +76,10 @@ class Conductor(WayBack):
                 return self._refuse(run, " ".join(problems))
             self._preflight_done = True
             self._watching_since = self._world.clock.monotonic()
+            unrehearsed = self._world.rows.unrehearsed(run, preflight.targets(run, self._world))
+            self._rehearsal = Rehearsal(run.id, unrehearsed, self._world)
+        if not self._rehearsal.done:
+            self._rehearse(run)
         now = self._world.clock
         waited = now.monotonic() - (self._watching_since or 0.0)
         if not self._pods_counted and waited > PODS_S:
@@ -82,12 +88,38 @@ class Conductor(WayBack):
                 f"The pods could not be listed within {PODS_S:.0f} s, so nobody could tell "
                 "afterwards which of them were lost.",
             )
-        if waited < STEADY_S or not self._pods_counted or now.now() < run.due_at:
+        ready = self._pods_counted and self._rehearsal.done
+        if waited < STEADY_S or not ready or now.now() < run.due_at:
             return TICK_S
         problems = preflight.steady(self._steady_tally, self._world)
         if problems:
             return self._refuse(run, " ".join(problems))
+        unrehearsed = self._world.rows.unrehearsed(run, preflight.targets(run, self._world))
+        if unrehearsed:
+            return self._refuse(run, self._why_unrehearsed(unrehearsed))
         return self._commit_recipe(run)
+
+    def _rehearse(self, run: Run) -> None:
+        """Beside the look at the steady state: neither waits for the other."""
+        self._rehearsal.advance()
+        if self._rehearsal.done:
+            results = self._rehearsal.results
+            self._world.rows.write_rehearsals(run, results.values())
+            text = rehearsal.summary(results)
+            self._world.rows.write_entry(run, kind=EntryKind.EVIDENCE, text=text)
+
+    def _why_unrehearsed(self, nodes: list[str]) -> str:
+        results = self._rehearsal.results
+        why = [f"{node}: {results[node].detail}" for node in nodes if node in results]
+        return (
+            f"The undo was not rehearsed with success on {', '.join(nodes)}, so nobody knows "
+            f"whether a fault there would be undone. {' '.join(why)} Look at the guard there "
+            "(`manage.py guard status CLUSTER`), then start again."
+        )
+
+    def _refuse(self, run: Run, reason: str) -> float:
+        self._rehearsal.end()
+        return super()._refuse(run, reason)
 
     def _commit_recipe(self, run: Run) -> float | None:
         try:

@@ -20,6 +20,11 @@ STEADY_SHARE = 0.9
 """Of the attempts of each probe that must pass before a fault; one lost packet is no outage."""
 
 
+def targets(run: Run, world: World) -> set[str]:
+    """The nodes whose guards will get an order."""
+    return target_nodes(plan_of(run, world), world)
+
+
 def look(run: Run, world: World) -> list[str]:
     """Every reason to refuse, as sentences that say what to do; empty: go."""
     try:
@@ -41,7 +46,6 @@ def look(run: Run, world: World) -> list[str]:
                 f"{run.scenario_version}. Book it again."
             )
         ]
-    targets = target_nodes(plan_of(run, world), world)
     missing = sorted(set(world.cluster.control_plane) - set(world.guards.nodes))
     if missing:
         return [
@@ -50,7 +54,7 @@ def look(run: Run, world: World) -> list[str]:
                 "Install it with `manage.py guard install CLUSTER`."
             )
         ]
-    problems = _guards(world, targets)
+    problems = _guards(world, targets(run, world))
     if problems:
         return problems
     replies = world.guards.status()

@@ -12,7 +12,7 @@ import structlog
 from django.db.models import F
 
 from core import kube
-from gamedays.choices import BEFORE_ARMING, InjectionState
+from gamedays.choices import BEFORE_ARMING, FINAL, Alarm, EntryKind, InjectionState
 from gamedays.drivers.cluster import ClusterDriver
 from gamedays.drivers.fleet import Fleet
 from gamedays.drivers.guard_client import GuardClient
@@ -20,7 +20,7 @@ from gamedays.execution.clock import SystemClock
 from gamedays.execution.conductor import Conductor
 from gamedays.execution.sampling import Watcher
 from gamedays.execution.way_back import WayBack
-from gamedays.execution.world import World
+from gamedays.execution.world import RowsLostError, World
 from gamedays.journal import Journal
 from gamedays.models import ClusterAuthority, Guard, Injection, Lease, Probe
 from gamedays.probes.sources import metrics_of, spec_of
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     import uuid
 
 log = structlog.get_logger(__name__)
+FAILED_OFTEN = 3
+"""So many tries, each by another holder of the lease, and people are told."""
 
 
 @dataclass
@@ -73,6 +75,7 @@ def conduct(
     except Exception as error:
         log.exception("no_world_to_conduct_in", injection=str(injection_id), fence=fence)
         _refuse_without_world(injection_id, fence, type(error).__name__)
+        say_that_it_failed(injection_id, fence, error)
         raise
     conduct_with = WayBack if undo_only else Conductor
     conductor = conduct_with(injection_id, fence, world)
@@ -89,15 +92,42 @@ def conduct(
                 threading.Event().wait(wake_s)
             else:
                 stopping.event.wait(wake_s)
-    except Exception:
-        # Whatever we did not think of must not cost the fifteen seconds of a lease.
+    except Exception as error:
         log.exception("conductor_failed", injection=str(injection_id), fence=fence)
-        world.rows.give_up(injection_id, fence)
+        if fence < FAILED_OFTEN:
+            # Whatever we did not think of must not cost the fifteen seconds of a lease. Later
+            # it may: a row that always fails would be taken over twice a second.
+            world.rows.give_up(injection_id, fence)
+        say_that_it_failed(injection_id, fence, error)
         raise
     finally:
         world.watch.stop()
         fleet.close()
         log.info("conducted", injection=str(injection_id), fence=fence)
+
+
+def say_that_it_failed(injection_id: uuid.UUID, fence: int, error: Exception) -> None:
+    """An alarm for people, when nobody's try has worked: the 3rd, the 6th, the 12th and so on.
+
+    `fence` counts the tries. The log has every one of them with its traceback.
+    """
+    rounds, rest = divmod(fence, FAILED_OFTEN)
+    if rest or rounds.bit_count() != 1:
+        return
+    rows = Journal()
+    try:
+        run = rows.read(injection_id, fence)
+        if run is not None and run.state not in FINAL:
+            rows.write_entry(
+                run,
+                kind=EntryKind.ALARM,
+                text=f"Nobody can conduct this run: try {fence} failed too "
+                f"({type(error).__name__}). The guards undo by themselves, and it is tried again "
+                "for ever; a person is needed. The logs of workers and watchdog say more.",
+                data={"alarm": Alarm.CONDUCTING, "tries": fence},
+            )
+    except RowsLostError:
+        log.warning("alarm_not_written", injection=str(injection_id), fence=fence)
 
 
 def _refuse_without_world(injection_id: uuid.UUID, fence: int, why: str) -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from gamedays.choices import EntryKind, InjectionState, PodSource, Verdict
     from gamedays.drivers.cluster import PodSighting
     from gamedays.drivers.fleet import Armed, Credential, Hello, NodeStatus, OrderReport, Reply
+    from gamedays.execution.rehearsal import Rehearsed
     from gamedays.probes.base import ProbeSpec
     from gamedays.scenarios.plan import Endpoint, NodeFault, ObjectFault, ObjectTarget
 
@@ -108,6 +109,13 @@ class Rows(Protocol):
     def write_samples(self, run: Run, samples: Iterable[Sample]) -> None: ...
 
     def write_census(self, run: Run, census: PodCensus) -> None: ...
+
+    def write_rehearsals(self, run: Run, results: Iterable[Rehearsed]) -> None:
+        """Store how the undo rehearsal went on each node."""
+
+    def unrehearsed(self, run: Run, nodes: Iterable[str]) -> list[str]:
+        """Those of `nodes` whose newest rehearsal was not in this gameday, did not succeed, or is
+        older than policy allows."""
 
     def close(self, run: Run, at: dt.datetime) -> Run | None:
         """End the run at `at`, in one transaction: judge it, draft findings, evaluate the

@@ -7,6 +7,7 @@ from gamedays.models.guard import ClusterAuthority, Guard
 from gamedays.models.injection import Injection, Lease
 from gamedays.models.probe import MetricsSource, Probe
 from gamedays.models.record import PodRecord, SampleBlock, TimelineEntry
+from gamedays.models.rehearsal import UndoRehearsal
 
 __all__ = [
     "AgendaItem",
@@ -23,5 +24,6 @@ __all__ = [
     "Probe",
     "SampleBlock",
     "TimelineEntry",
+    "UndoRehearsal",
     "Verification",
 ]

@@ -17,8 +17,9 @@ from gamedays.operations.messages import send_conduct
 from gamedays.operations.runs import begin_next, next_item
 
 log = structlog.get_logger(__name__)
-LEAD = dt.timedelta(seconds=12)
-"""The checks begin this long before the booked time, so that the fault is on time."""
+LEAD = dt.timedelta(seconds=25)
+"""The checks and the undo's rehearsal begin this long before the booked time, so that the fault is
+on time."""
 MISSED = dt.timedelta(minutes=10)
 """A gameday that could not start by itself for this long is missed, never caught up."""
 

@@ -120,7 +120,7 @@ class FakeNode:
 
     def take_back(self, order: OrderReport) -> OrderReport:
         if order.component is not None and not self.pids[order.component]:
-            self.pids[order.component] = 500
+            self.pids[order.component] = 500 + self.injections
         if self.cuts:
             self.cuts = []
         if self.stuck:
