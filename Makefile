@@ -23,7 +23,7 @@ test: ## Run all that CI runs, on a real range and in a real browser
 
 .PHONY: test-fast
 test-fast: venv ## Run what needs neither the range nor a browser (at most 3 minutes)
-	@exec $(PY) -m pytest -n 2 --dist loadfile -m "not range and not browser"
+	@exec $(PY) -m pytest -n 2 --dist loadfile -m "not range and not browser and not services"
 
 .PHONY: lint
 lint: venv ## Check style, types, imports, templates, migrations and lock files

@@ -30,3 +30,22 @@ need_packages() {
         refuse "Debian's packages$lacking could not be installed (all of it: build/packages.log): is there a network?"
     fi
 }
+
+# Unpack the Debian packages "$@" under build/packages/ without installing them: some start a
+# server when they are installed, and tests want the program only, on their own terms.
+unpack_packages() {
+    mkdir -p build/packages
+    for package in "$@"; do
+        [ -f "build/packages/$package.done" ] && continue
+        say "unpacking the Debian package $package"
+        if ! { { apt-cache show "$package" >/dev/null 2>&1 || apt-get update; } &&
+            rm -rf "build/packages/$package" && mkdir -p "build/packages/$package" &&
+            (cd build/packages && apt-get download "$package") &&
+            dpkg-deb -x build/packages/"$package"_*.deb "build/packages/$package" &&
+            rm -f build/packages/"$package"_*.deb; } >build/packages.log 2>&1 </dev/null; then
+            tail -n 5 build/packages.log >&2
+            refuse "Debian's package $package could not be unpacked (all of it: build/packages.log): is there a network?"
+        fi
+        touch "build/packages/$package.done"
+    done
+}

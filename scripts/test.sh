@@ -7,6 +7,7 @@ cd "$(dirname "$0")/.."
 
 scripts/venv.sh dev
 [ "${BELAY_SKIP_PACKAGES:-0}" = 1 ] || need_packages chromium fonts-dejavu-core
+[ "${BELAY_SKIP_PACKAGES:-0}" = 1 ] || unpack_packages prometheus
 rm -rf build/screens build/junit.xml
 mkdir -p build/screens
 

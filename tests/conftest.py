@@ -17,7 +17,7 @@ from tests.settings import POSTGRES, TEST_DIR
 
 pytest_plugins = ["tests.practice.plugin", "tests.stack.browser", "tests.stack.fixtures"]
 
-NEVER_SKIPPED = ("range", "browser")
+NEVER_SKIPPED = ("range", "browser", "services")
 RANGE_UP_S = 40 * 60
 """A cold build of every Kubernetes component on two busy cores, and the raise."""
 

@@ -21,7 +21,7 @@ def probe_prometheus(spec: ProbeSpec, surroundings: Surroundings) -> Attempt:
             surroundings.metrics,
             "/api/v1/query",
             # Prometheus gives up a moment before we do, and then can still say so.
-            {"query": str(parameters["query"]), "timeout": f"{spec.timeout_s * 0.9:.2f}s"},
+            {"query": str(parameters["query"]), "timeout": f"{spec.timeout_s * 900:.0f}ms"},
             timeout_s=spec.timeout_s,
         )
         series = _series(answer.data)
