@@ -39,7 +39,7 @@ def finding(cast: Cast) -> Finding:
         injection=injection,
         title="API reads fail",
         scenario_key=ETCD,
-        scenario_version=1,
+        scenario_version=injection.scenario_version,
         parameters=injection.parameters,
         symptom={
             "kind": "probe",
