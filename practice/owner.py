@@ -6,6 +6,7 @@ import base64
 import json
 from typing import Any
 
+from practice import owner_runs
 from practice.cluster import apply, get, kubectl
 from practice.plan import Plan
 from practice.system import write_atomic
@@ -22,6 +23,7 @@ def introduce(plan: Plan) -> None:
     """Apply the owner's objects and write `belay.kubeconfig`, the account's plain-token file."""
     uid = get(plan, "namespace", "kube-system")["metadata"]["uid"]
     apply(plan, objects(uid))
+    apply(plan, owner_runs.objects([node.name for node in plan.nodes]))
     if plan.kubeconfig.exists():
         return
     token = kubectl(
@@ -63,6 +65,7 @@ def look_rules() -> list[Object]:
         _rule(["events.k8s.io"], ["events"], verbs),
         _rule(["discovery.k8s.io"], ["endpointslices"], verbs),
         _rule(["apps"], ["deployments", "daemonsets", "replicasets"], verbs),
+        _rule(["projectcontour.io"], ["httpproxies"], verbs),
         _rule(["authorization.k8s.io"], ["selfsubjectaccessreviews"], ["create"]),
         {
             "nonResourceURLs": [

@@ -22,7 +22,15 @@ import structlog
 
 from core import kube
 from core.errors import ClusterRefused, ClusterUnreachable, DomainError
-from gamedays.drivers.run_rights import RBAC, path_of, rights_to_make, rules_for
+from gamedays.drivers.run_rights import (
+    RBAC,
+    Right,
+    cordon_role,
+    node_of,
+    path_of,
+    rights_to_make,
+    rules_for,
+)
 from gamedays.scenarios.plan import ObjectTarget
 from guard.protocol import Credential
 
@@ -34,8 +42,10 @@ MANAGED_BY = "app.kubernetes.io/managed-by"
 ORDER = "belay/order"
 """Label: the order that an account or role was made for."""
 SCOPES = "belay/scopes"
-"""Annotation: where the account has roles, as a JSON list of namespaces; "" is the cluster."""
+"""Annotation: where the account has rights, as a JSON list of namespaces and `CLUSTER`."""
 EXPIRES = "belay/expires"
+CLUSTER = ""
+"""The scope of what is in no namespace."""
 OUTLIVES_S = 3600
 """The token lives this much longer than the guards' hard deadline: an undo may be slow."""
 _LEAST_TOKEN_S = 600
@@ -69,13 +79,15 @@ class RunAccounts:
             ClusterUnreachable: the API gave no answer.
         """
         chosen = tuple(targets)
-        rules = rules_for(chosen)
+        rules, node = rules_for(chosen), node_of(chosen)
         lives_s = max(lives_s, _LEAST_TOKEN_S)
         until = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=lives_s)
         try:
-            self._make_account(order_id, list(rules), until)
+            self._make_account(order_id, [*rules, *([CLUSTER] if node else [])], until)
             for namespace, given in rules.items():
                 self._make_role(order_id, namespace, given)
+            if node:
+                self._bind(order_id, CLUSTER, "ClusterRole", cordon_role(node))
             token, expires_at = self._token(order_id, lives_s)
             minted = kube.Credentials(
                 server=self._credentials.server, ca_pem=self._credentials.ca_pem, token=token
@@ -100,14 +112,12 @@ class RunAccounts:
             ClusterRefused: `cannot_mint`, with the rights that are missing.
             ClusterUnreachable: the API gave no answer.
         """
-        wanted = [("create", "", "serviceaccounts", NAMESPACE)]
-        wanted.append(("create", "", "serviceaccounts/token", NAMESPACE))
-        wanted += rights_to_make(targets)
-        missing = [
-            f"{verb} {resource} in {scope or 'the whole cluster'}"
-            for verb, group, resource, scope in wanted
-            if not self._may(verb, group, resource, scope)
+        wanted = [
+            Right("create", "", "serviceaccounts", NAMESPACE),
+            Right("create", "", "serviceaccounts/token", NAMESPACE),
+            *rights_to_make(targets),
         ]
+        missing = [str(right) for right in wanted if not self._may(right)]
         if missing:
             raise ClusterRefused(
                 f"Belay's account may not {', '.join(missing)}: the run could have no account of "
@@ -134,8 +144,9 @@ class RunAccounts:
             )
         for scope in _scopes(found):
             # Bindings first: from then on the account may do nothing any more.
-            for plural in ("bindings", "s"):
-                self._remove(f"{_roles(scope, plural)}/{name}", order_id)
+            self._remove(f"{_roles(scope, 'bindings')}/{name}", order_id)
+            if scope != CLUSTER:
+                self._remove(f"{_roles(scope, 's')}/{name}", order_id)
         self._ask("DELETE", f"{_accounts()}/{name}", missing_ok=True)
 
     def remove_orphans(self, live: Collection[str], now: dt.datetime) -> list[str]:
@@ -173,15 +184,25 @@ class RunAccounts:
 
     def _make_role(self, order_id: str, namespace: str, rules: list[Object]) -> None:
         name = account_name(order_id)
-        kind = "Role" if namespace else "ClusterRole"
-        metadata = _metadata(order_id) | ({"namespace": namespace} if namespace else {})
-        shared = {"apiVersion": f"{RBAC}/v1", "metadata": metadata}
-        binding = shared | {
-            "kind": f"{kind}Binding",
-            "roleRef": {"apiGroup": RBAC, "kind": kind, "name": name},
-            "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": NAMESPACE}],
+        role = {
+            "apiVersion": f"{RBAC}/v1",
+            "kind": "Role",
+            "metadata": _metadata(order_id) | {"namespace": namespace},
+            "rules": rules,
         }
-        self._create(_roles(namespace, "s"), shared | {"kind": kind, "rules": rules}, order_id)
+        self._create(_roles(namespace, "s"), role, order_id)
+        self._bind(order_id, namespace, "Role", name)
+
+    def _bind(self, order_id: str, namespace: str, kind: str, role: str) -> None:
+        metadata = _metadata(order_id) | ({"namespace": namespace} if namespace else {})
+        account = {"kind": "ServiceAccount", "name": account_name(order_id)}
+        binding = {
+            "apiVersion": f"{RBAC}/v1",
+            "kind": f"{kind}Binding",
+            "metadata": metadata,
+            "roleRef": {"apiGroup": RBAC, "kind": kind, "name": role},
+            "subjects": [account | {"namespace": NAMESPACE}],
+        }
         self._create(_roles(namespace, "bindings"), binding, order_id)
 
     def _create(self, path: str, body: Object, order_id: str) -> None:
@@ -250,10 +271,16 @@ class RunAccounts:
             # Found again by `remove_orphans`; the refusal that we are in says why it came to this.
             log.warning("run_account_left", order=order_id, why=error.message)
 
-    def _may(self, verb: str, group: str, resource: str, namespace: str) -> bool:
-        plural, _, sub = resource.partition("/")
-        attributes = {"verb": verb, "group": group, "resource": plural, "subresource": sub,
-                      "namespace": namespace}  # fmt: skip
+    def _may(self, right: Right) -> bool:
+        plural, _, sub = right.resource.partition("/")
+        attributes = {
+            "verb": right.verb,
+            "group": right.group,
+            "resource": plural,
+            "subresource": sub,
+            "namespace": right.namespace,
+            "name": right.name,
+        }
         review = {
             "apiVersion": "authorization.k8s.io/v1",
             "kind": "SelfSubjectAccessReview",

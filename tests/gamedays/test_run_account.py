@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import uuid
 from typing import Any
@@ -33,12 +34,11 @@ def test_every_rule_names_its_objects_and_none_is_about_secrets() -> None:
         "deployment": "bad-image",
         "config-map": "bad-config",
         "http-proxy": "route-nowhere",
-        "node": "cordon",
     }
     targets = [a_target(kind, change) for kind, change in kinds.items()]
     targets += [a_target("pod", "evict"), a_target("pod", "delete-pod")]
     given = rules_for(targets)
-    assert set(given) == {"", "shop"}
+    assert set(given) == {"shop"}
     for rule in (rule for rules in given.values() for rule in rules):
         assert rule["resourceNames"] == ["it"]
         assert "secrets" not in rule["resources"]
@@ -89,6 +89,12 @@ def test_a_minted_account_may_do_exactly_this(
     assert status("GET", "/api/v1/namespaces/shop/secrets/any") == 403
 
 
+def test_a_run_closes_one_node_at_a_time(accounts: RunAccounts) -> None:
+    nodes = [dataclasses.replace(a_target("node", "cordon"), name=name) for name in ("a", "b")]
+    with pytest.raises(ClusterRefused, match="not a, b"):
+        accounts.require_mintable(nodes)
+
+
 def test_minting_twice_for_one_order_is_one_account(
     api: ObjectApi, objects: Objects, accounts: RunAccounts
 ) -> None:
@@ -101,12 +107,14 @@ def test_minting_twice_for_one_order_is_one_account(
 def test_nothing_of_an_account_is_left_at_the_end(
     api: ObjectApi, objects: Objects, accounts: RunAccounts
 ) -> None:
-    node = api.put("/api/v1/nodes/qa-1", {"spec": {}})
+    api.put("/api/v1/nodes/qa-1", {"spec": {}})
+    rule = {"apiGroups": [""], "resources": ["nodes"], "verbs": ["get", "patch"],
+            "resourceNames": ["qa-1"]}  # fmt: skip
+    api.put("/apis/rbac.authorization.k8s.io/v1/clusterroles/belay-cordon-qa-1", {"rules": [rule]})
     cordon = ObjectFault(kind="node", namespace="", name="qa-1", change="cordon")
     there = set(api.objects)
     minted = accounts.mint(ORDER, objects.read_target(cordon) + objects.read_target(SCALE), 700)
-    assert node["metadata"]["name"] == "qa-1"
-    assert len(set(api.objects) - there) == 5
+    assert len(set(api.objects) - there) == 4
     accounts.unmint(ORDER)
     assert set(api.objects) == there
     access = kube.Credentials(server=minted.server, ca_pem=minted.ca_pem, token=minted.token)
