@@ -154,10 +154,14 @@ def typed(
         ssl_context=_tls(credentials.ca_pem),
         retries=False,
     )
-    return _bounded(api, connect_s, read_s)
+    return bounded(api, connect_s, read_s)
 
 
-def _bounded(api: k8s.ApiClient, connect_s: float, read_s: float) -> k8s.ApiClient:
+def bounded(
+    api: k8s.ApiClient,
+    connect_s: float = CONNECT_TIMEOUT_S,
+    read_s: float = OWNER_READ_TIMEOUT_S,
+) -> k8s.ApiClient:
     """The client asks its pool with `timeout=None`, which is for ever, wherever a call names no
     deadline; one that the pool itself was given is never used."""
     rest: Any = api.rest_client
@@ -189,7 +193,7 @@ def typed_from_kubeconfig(text: str) -> k8s.ApiClient:
             code="kubeconfig_malformed",
             field="kubeconfig",
         ) from error
-    return _bounded(api, CONNECT_TIMEOUT_S, OWNER_READ_TIMEOUT_S)
+    return bounded(api, CONNECT_TIMEOUT_S)
 
 
 def fresh_request(

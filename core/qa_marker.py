@@ -7,10 +7,13 @@ the UID of the cluster's own `kube-system` namespace, so that a copied manifest 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from core import kube
 from core.errors import ClusterRefused, ClusterUnreachable
+from core.names import refuse_production_name
 
 if TYPE_CHECKING:
     import uuid
@@ -26,14 +29,20 @@ _HOW = (
 )
 
 
-def require_marker(credentials: Credentials, *, uid: uuid.UUID) -> None:
+def require_marker(credentials: Credentials, *, uid: uuid.UUID, names: Iterable[str] = ()) -> None:
     """Return when the cluster at this address is marked as QA, and is the one with `uid`.
 
+    `names` are further names (of its nodes) that must not look like production; the host of its
+    address is always one of them.
+
     Raises:
-        ClusterRefused: no marker, the marker of another cluster, another cluster at the
-            address, or a credential that could write the marker itself.
+        ClusterRefused: a name that looks like production, no marker, the marker
+            of another cluster, another cluster at the address, or a credential that could write
+            the marker itself.
         ClusterUnreachable: no answer.
     """
+    for name in (urlsplit(credentials.server).hostname or "", *names):
+        refuse_production_name(name)
     found = kube.fresh_request(credentials, "GET", "/api/v1/namespaces/kube-system")
     if found.status != 200:
         raise _unheard(found.status, "asked who it is")

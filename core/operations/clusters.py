@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 import uuid
 import zoneinfo
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -19,13 +19,13 @@ from core.choices import SetupPhase, Stage
 from core.crypto import encrypt
 from core.errors import ClusterRefused, ClusterUnreachable, Conflict, Invalid, NotAllowed
 from core.models import Cluster, ClusterSetup, Node
+from core.names import refuse_production_name
+from core.own_machine import ours_among
 from core.qa_marker import require_marker
 
 if TYPE_CHECKING:
     from core.kube import Credentials
     from core.models import Team, User
-
-_PRODUCTION_WORDS = ("prod", "live", "prd")
 
 
 def register_cluster(
@@ -69,9 +69,9 @@ def register_cluster(
         refuse_production_name(urlsplit(credentials.server).hostname or "")
     facts = look_at_cluster(credentials)
     if stage == Stage.QA:
-        for node in facts["nodes"]:
-            refuse_production_name(node["name"])
-        require_marker(credentials, uid=facts["uid"])
+        names = [node["name"] for node in facts["nodes"]]
+        require_marker(credentials, uid=facts["uid"], names=names)
+        _refuse_own_home(name, facts["addresses"])
     try:
         with transaction.atomic():
             cluster = Cluster.objects.create(
@@ -104,8 +104,40 @@ def register_cluster(
     return cluster
 
 
+def rotate_token(*, actor: User, cluster: Cluster, kubeconfig: str) -> Cluster:
+    """Exchange the stored credential for a newer one of the same cluster; its address may change.
+
+    Everything that registration asks of a credential is asked of the new one first. The old one
+    is forgotten: take it out of use on the cluster.
+
+    Raises:
+        NotAllowed: the actor is no platform owner.
+        ClusterRefused: as `register_cluster`, or `cluster_uid_changed`: it opens another cluster.
+        ClusterUnreachable: no answer.
+    """
+    if not actor.is_superuser:
+        raise NotAllowed("Only a platform owner may exchange a cluster's credential.")
+    credentials = kube.parse_kubeconfig(kubeconfig)
+    facts = look_at_cluster(credentials)
+    if facts["uid"] != cluster.uid:
+        raise ClusterRefused(
+            f"This kubeconfig opens the cluster with UID {facts['uid']}, and {cluster.name} is "
+            f"{cluster.uid}. Nothing was changed.",
+            code="cluster_uid_changed",
+        )
+    if cluster.stage == Stage.QA:
+        names = [node["name"] for node in facts["nodes"]]
+        require_marker(credentials, uid=cluster.uid, names=names)
+    cluster.server, cluster.ca_pem = credentials.server, credentials.ca_pem
+    cluster.token_encrypted = encrypt(credentials.token, stage=cluster.stage)
+    cluster.kubernetes_version = facts["version"]
+    cluster.save(update_fields=["server", "ca_pem", "token_encrypted", "kubernetes_version"])
+    return cluster
+
+
 def look_at_cluster(credentials: Credentials) -> dict[str, Any]:
-    """UID, version and nodes as the API tells them; `ClusterUnreachable` without an answer."""
+    """UID, version, nodes and every address in it, as the API tells them; `ClusterUnreachable`
+    without an answer."""
     try:
         with kube.typed(credentials) as api:
             version = k8s.VersionApi(api).get_code().git_version
@@ -113,10 +145,12 @@ def look_at_cluster(credentials: Credentials) -> dict[str, Any]:
             kube_system: Any = core.read_namespace("kube-system")
             uid = uuid.UUID(kube_system.metadata.uid)
             nodes = [_node(item) for item in core.list_node().items]
+            pods: list[Any] = core.list_pod_for_all_namespaces().items
+            services: list[Any] = core.list_service_for_all_namespaces().items
     except k8s.ApiException as error:
         raise ClusterRefused(
             f"The cluster answered {error.status} {error.reason} to Belay's credential. It needs "
-            "the rights of the ServiceAccount that `range up` makes; see the README.",
+            "the rights that `belay cluster onboard` gives; see the README.",
             code="credential_rights",
         ) from error
     except (HTTPError, OSError) as error:
@@ -124,19 +158,33 @@ def look_at_cluster(credentials: Credentials) -> dict[str, Any]:
             f"{credentials.server} gave no answer ({type(error).__name__}). Check the address "
             "and that this machine may reach it."
         ) from error
-    return {"uid": uid, "version": version, "nodes": nodes}
+    addresses = {node["address"] for node in nodes}
+    addresses |= {pod.status.pod_ip for pod in pods if pod.status.pod_ip}
+    addresses |= {service.spec.cluster_ip for service in services if service.spec.cluster_ip}
+    return {"uid": uid, "version": version, "nodes": nodes, "addresses": sorted(addresses)}
 
 
-def refuse_production_name(name: str) -> None:
-    """Refuse names with a word that people use for production: default-deny, not cleverness."""
-    for word in re.split(r"[^a-z0-9]+", name.lower()):
-        if word.rstrip("0123456789") in {*_PRODUCTION_WORDS, "production"}:
-            raise ClusterRefused(
-                f"{name!r} looks like production ({word!r}). Faults are for QA clusters only; "
-                "if this is one, give it another name.",
-                code="looks_like_production",
-                field="name",
-            )
+def require_target(cluster: Cluster) -> None:
+    """What registration refused stays refused: asked again before each fault, from the rows.
+
+    Raises:
+        ClusterRefused: `looks_like_production`, or `own_machine`.
+    """
+    nodes = list(cluster.nodes.all())
+    for name in (cluster.name, *(node.name for node in nodes)):
+        refuse_production_name(name)
+    _refuse_own_home(cluster.name, [node.address for node in nodes], services=False)
+
+
+def _refuse_own_home(name: str, addresses: Iterable[str], *, services: bool = True) -> None:
+    ours = ours_among(addresses, services=services)
+    if ours:
+        raise ClusterRefused(
+            f"Belay itself, or its database or broker, runs on {name} (at {', '.join(ours)}). A "
+            "fault there would take away who undoes it. Run Belay somewhere else, then register "
+            "the cluster.",
+            code="own_machine",
+        )
 
 
 def record_cluster_setup(

@@ -56,7 +56,7 @@ class ClusterDriver:
         self._accounts = RunAccounts(credentials, api_servers)
 
     def require_marker(self) -> None:
-        require_marker(self._credentials, uid=self.uid)
+        require_marker(self._credentials, uid=self.uid, names=self.control_plane)
 
     def canary(self, node: str) -> str:
         try:

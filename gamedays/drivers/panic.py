@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gamedays.drivers.bundle_file import Bundle, BundleError, GuardEntry, is_private, read_bundle
-from gamedays.drivers.guard_client import GuardClient, GuardError
-from guard.protocol import OrderReport, Phase
+from gamedays.drivers.guard_client import GuardClient, GuardError, GuardRefused
+from guard.protocol import Code, OrderReport, Phase
 
 WAIT_S = 150.0
 """A kubelet may need two minutes to bring an API server back; what is asked goes on without us."""
@@ -138,7 +138,9 @@ class _Node:
             self._told = order
             report = self._client.undo(order.order_id)
         except GuardError as error:
-            return self._is(False, f"{error}."), False
+            # Who is not let in today will not be let in within the next minutes either.
+            barred = isinstance(error, GuardRefused) and error.code is Code.FORBIDDEN
+            return self._is(False, f"{error}."), barred
         if report.phase is Phase.UNDONE:
             return self._is(True, f"{_named(order)} is undone."), True
         why = f": {report.detail}" if report.detail else ""

@@ -12,6 +12,7 @@ from django.utils import timezone
 from core import policies
 from core.choices import SlotKind
 from core.errors import Conflict, Invalid, NotFound
+from core.operations.clusters import require_target
 from core.operations.emergency import require_no_stop
 from core.operations.slots import release_slot, take_slot
 from gamedays.choices import FINAL, EntryKind, GamedayState, InjectionState, VerificationTask
@@ -53,6 +54,7 @@ def start_gameday(*, actor: User, gameday: Gameday) -> Injection:
 def begin_next(*, gameday: Gameday, actor: User, due_at: dt.datetime) -> Injection:
     """Plan the next fault of a locked gameday row. Inside the caller's transaction."""
     require_no_stop()
+    require_target(gameday.cluster)
     item = next_item(gameday)
     if item is None:
         raise Conflict("Every fault of the agenda has been run.", code="agenda_done")

@@ -8,7 +8,6 @@ import signal
 import socket
 import stat
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -137,20 +136,15 @@ def test_a_silent_guard_keeps_nothing_from_the_others(
     await_true("the node is whole again", site.whole)
 
 
-def test_it_asks_until_the_guard_is_done(site: GuardSite) -> None:
+def test_it_asks_until_the_guard_is_done(tmp_path: Path) -> None:
     """The undo takes as long as the kubelet takes, and a guard that is away comes back."""
-    site.inject(site.client())
-    os.kill(site.worker(), signal.SIGSTOP)
-    outcomes: list[panic.Outcome] = []
-    asking = threading.Thread(
-        target=lambda: outcomes.extend(panic.undo_everything(bundle_of(entry(site)), wait_s=60))
-    )
-    asking.start()
-    # Its parent ends a worker that stands still, and starts another one.
-    asking.join(90)
-    [outcome] = outcomes
-    assert outcome.clean, outcome.sentence
-    await_true("the node is whole again", site.whole)
+    with guard_site(tmp_path / "node", stall_s=6) as site:
+        site.inject(site.client())
+        # Its parent ends a worker that stands still, and starts another one.
+        os.kill(site.worker(), signal.SIGSTOP)
+        [outcome] = panic.undo_everything(bundle_of(entry(site)), wait_s=60)
+        assert outcome.clean, outcome.sentence
+        await_true("the node is whole again", site.whole)
 
 
 def test_the_bundles_credential_arms_nothing(site: GuardSite) -> None:

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from core.errors import ClusterRefused, DomainError
 from core.models import SlotClaim
-from core.operations.clusters import refuse_production_name
+from core.names import refuse_production_name
 from gamedays.choices import FindingStatus, InjectionState, Outcome, PodSource, Verdict
 from gamedays.drivers.fleet import Phase, Reply, UndoReason
 from gamedays.execution import restoration, shell

@@ -12,7 +12,7 @@ from core.choices import Stage
 from core.errors import DomainError
 from core.management.asking import platform_owner, read_input
 from core.models import Cluster, Team
-from core.operations.clusters import register_cluster
+from core.operations.clusters import register_cluster, rotate_token
 from gamedays.operations.bundle import drill_bundle, make_bundle
 from gamedays.operations.clusters import retire_cluster
 from gamedays.operations.probes import UserProbe, check_user_probes, create_standard_probes
@@ -37,6 +37,9 @@ class Command(BaseCommand):
             metavar="TITLE=URL",
             help="an address that a user would feel; may be given several times",
         )
+        rotate = verbs.add_parser("rotate-token", help="store a newer credential of the cluster")
+        rotate.add_argument("name")
+        rotate.add_argument("--kubeconfig", type=Path, required=True)
         for verb, text in (
             ("bundle", "write the break-glass file for `belay panic`, readable by you alone"),
             ("drill", "try that file for real, with a harmless order on every guard"),
@@ -58,6 +61,13 @@ class Command(BaseCommand):
         actor, cluster = platform_owner(options["actor"]), _cluster(options["name"])
         retire_cluster(actor=actor, cluster=cluster, reason=options["reason"])
         self.stdout.write(f"{options['name']} is retired; its history stays readable.")
+
+    def _rotate_token(self, options: dict[str, Any]) -> None:
+        actor, cluster = platform_owner(options["actor"]), _cluster(options["name"])
+        rotate_token(actor=actor, cluster=cluster, kubeconfig=read_input(options["kubeconfig"]))
+        self.stdout.write(
+            f"{cluster.name} has a new credential. Take the old one out of use on the cluster."
+        )
 
     def _bundle(self, options: dict[str, Any]) -> None:
         actor, cluster = platform_owner(options["actor"]), _cluster(options["name"])
