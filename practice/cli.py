@@ -65,6 +65,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     fix = verb("fix", "Apply the documented fix of a weakness to the living range.")
     fix.add_argument("fix", metavar="FIX", help=", ".join(weaknesses.FIXES))
     fix.add_argument("--undo", action="store_true", help="take the fix back")
+    weak = verb("weaken", "Put a further weakness on the living range, for one kind of gameday.")
+    weak.add_argument("weakness", metavar="WEAKNESS", help=", ".join(weaknesses.WEAKENINGS))
+    weak.add_argument("--undo", action="store_true", help="take the weakness away")
     guard = verb("load-guard", "Rebuild the guard's image and import it into every node.")
     guard.add_argument("range", nargs="?", help=argparse.SUPPRESS)
     hidden = verbs.add_parser("supervise", help=argparse.SUPPRESS)
@@ -212,6 +215,11 @@ def _fix(options: argparse.Namespace) -> int:
     return 0
 
 
+def _weaken(options: argparse.Namespace) -> int:
+    say(weaknesses.apply_weakening(options.name, options.weakness, undo=options.undo))
+    return 0
+
+
 def _load_guard(options: argparse.Namespace) -> int:
     name = options.range or options.name
     image = nodes.load_guard(load_plan(name))
@@ -226,6 +234,7 @@ COMMANDS = {
     "status": _status,
     "restart-node": _restart_node,
     "fix": _fix,
+    "weaken": _weaken,
     "load-guard": _load_guard,
     "supervise": _supervise,
 }

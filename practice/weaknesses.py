@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from practice import proxy
+from practice import edge, proxy
 from practice.cluster import get, kubectl
 from practice.facts import RangeFacts
 from practice.plan import Plan, load_plan
@@ -28,6 +28,8 @@ class Fix:
     does: str
     change: Change
     is_fixed: Callable[[Plan], bool]
+    is_there: Callable[[Plan], bool] = lambda _: True
+    """Whether the range has the weakness at all: some it has only when it was weakened."""
 
 
 def _set_health_check(plan: Plan, fixed: bool) -> None:
@@ -80,8 +82,53 @@ FIXES = {
             _set_replicas,
             _has_replicas,
         ),
+        Fix(
+            "edge-keeper-effect",
+            "the edge keeper keeps new pods off the nodes and leaves alone what runs there",
+            edge.set_effect,
+            edge.has_effect,
+            edge.is_there,
+        ),
     )
 }
+
+
+@dataclass(frozen=True)
+class Weakening:
+    """A weakness that a range does not have from the start: it would disturb other gamedays."""
+
+    name: str
+    does: str
+    apply: Callable[[Plan], None]
+    take_back: Callable[[Plan], None]
+
+
+WEAKENINGS = {
+    one.name: one
+    for one in (
+        Weakening(
+            "edge-keeper",
+            "while Contour does not answer, a small controller taints every node",
+            edge.weaken,
+            edge.strengthen,
+        ),
+    )
+}
+
+
+def apply_weakening(range_name: str, name: str, *, undo: bool = False) -> str:
+    """Put a weakness on a raised range, or take it away; a sentence that says what is now so."""
+    weakening = WEAKENINGS.get(name)
+    if weakening is None:
+        raise RangeError(f"{name!r} is no known weakness: there are {', '.join(WEAKENINGS)}")
+    plan = load_plan(range_name)
+    facts = RangeFacts.load(range_name)
+    (weakening.take_back if undo else weakening.apply)(plan)
+    known = {fix: fixed for fix, fixed in states(plan).items() if fixed is not None}
+    replace(facts, weaknesses=known).save()
+    if undo:
+        return f"range {range_name}: {name} taken away"
+    return f"range {range_name}: {weakening.does}"
 
 
 def apply_fix(range_name: str, fix_name: str, *, undo: bool = False) -> str:
@@ -91,6 +138,11 @@ def apply_fix(range_name: str, fix_name: str, *, undo: bool = False) -> str:
         raise RangeError(f"{fix_name!r} is no known fix: there are {', '.join(FIXES)}")
     plan = load_plan(range_name)
     facts = RangeFacts.load(range_name)
+    if not fix.is_there(plan):
+        raise RangeError(
+            f"range {range_name} has nothing for {fix_name!r} to fix: "
+            f"`range weaken` puts it there ({', '.join(WEAKENINGS)})"
+        )
     fix.change(plan, not undo)
     state = fix.is_fixed(plan)
     replace(facts, weaknesses=facts.weaknesses | {fix.name: state}).save()
@@ -98,11 +150,15 @@ def apply_fix(range_name: str, fix_name: str, *, undo: bool = False) -> str:
 
 
 def states(plan: Plan) -> dict[str, bool | None]:
-    """Whether each weakness is fixed now; None where the cluster could not be asked."""
+    """Whether each weakness is fixed now; None where the cluster could not be asked.
+
+    Without those that this range does not have.
+    """
     found: dict[str, bool | None] = {}
     for fix in FIXES.values():
         try:
-            found[fix.name] = fix.is_fixed(plan)
+            if fix.is_there(plan):
+                found[fix.name] = fix.is_fixed(plan)
         except CommandError:
             found[fix.name] = None
     return found

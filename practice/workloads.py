@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from practice import versions
+from practice import edge_keeper, versions
 from practice.components import Built
 from practice.plan import (
     LEGACY_PORT,
@@ -17,6 +17,8 @@ from practice.plan import (
 
 Object = dict[str, Any]
 SHOP_PORT = 8080
+STAYS = {"key": edge_keeper.TAINT, "operator": "Exists"}
+"""Toleration of the edge's own pods: what the keeper waits for must not be what it evicts."""
 PUSHED = ("shop", "prices", "vouchers")
 
 
@@ -31,6 +33,7 @@ def contour(built: Built) -> list[Object]:
         spec = item.get("spec", {}).get("template", {}).get("spec")
         if spec is not None:
             _use_own_images(spec)
+            spec["tolerations"] = [*spec.get("tolerations", []), STAYS]
         if item["kind"] == "Deployment":
             # They are applied while there is one node, and would both stay on it.
             spec["affinity"] = apart(item["spec"]["selector"]["matchLabels"])

@@ -181,6 +181,8 @@ def test_contour_runs_from_our_images_on_the_nodes_network(example: Built) -> No
     assert "hostPort" not in json.dumps(envoy)
     [contour] = [o for o in objects if o["kind"] == "Deployment"]
     assert contour["spec"]["template"]["spec"]["affinity"] == workloads.apart({"app": "contour"})
+    for item in (envoy, contour):
+        assert workloads.STAYS in item["spec"]["template"]["spec"]["tolerations"]
 
 
 def test_the_shop_has_two_halves_behind_one_route() -> None:
