@@ -7,16 +7,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from core.errors import DomainError
-from gamedays.drivers.fleet import Credential, NodeStatus, OrderReport, Phase, Reply, UndoReason
-from gamedays.drivers.run_account import OUTLIVES_S
-from gamedays.scenarios.plan import NodeFault, faults_of
-from gamedays.scenarios.registry import get_scenario
+from gamedays.drivers.fleet import NodeStatus, OrderReport, Phase, Reply, UndoReason
+from gamedays.execution import accounts
+from gamedays.scenarios.plan import faults_of
 
 if TYPE_CHECKING:
     from gamedays.execution.world import Run, World
 
-_MARGIN_S = 120
-"""The guards' own margin after the hold, and the time from minting to injecting."""
 _BEFORE_BITE = frozenset({Phase.ARMED, Phase.INJECTING, Phase.INJECTED})
 
 
@@ -39,7 +36,7 @@ def arm_and_read_back(run: Run, world: World) -> list[str]:
         return [error.message]
     faults = faults_of(run.recipe)
     try:
-        credential = _credential(run, world, faults)
+        credential = accounts.mint(run, world)
     except DomainError as error:
         return [f"The change could not be armed with a way back: {error.message}"]
     armed = world.guards.arm(run.order_id, faults, credential)
@@ -58,16 +55,6 @@ def arm_and_read_back(run: Run, world: World) -> list[str]:
         elif not held.order_sha256 == given.stored_sha256 == given.report.order_sha256:
             problems.append(f"{node}: the order on its disk is not the one that was sent.")
     return problems
-
-
-def _credential(run: Run, world: World, faults: dict[str, NodeFault]) -> Credential | None:
-    """For changes of objects: the account that a guard undoes them with, with nobody's help."""
-    targets = [target for fault in faults.values() for target in fault.objects]
-    if not targets:
-        return None
-    scenario = get_scenario(run.scenario_key)
-    lives_s = max(fault.hold_s for fault in faults.values()) + scenario.recovery_budget_s
-    return world.cluster.mint(run.order_id, targets, lives_s + _MARGIN_S + OUTLIVES_S)
 
 
 def inject(run: Run, world: World) -> list[str]:

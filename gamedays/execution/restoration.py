@@ -53,6 +53,8 @@ def look(run: Run, world: World) -> list[Check]:
                 + (f" - not yet: {why}." if why else "."),
             )
         )
+    workers = sorted(set(faults_of(run.recipe)) - set(nodes))
+    checks += [check for node in workers for check in _cut_checks(run, node, statuses.get(node))]
     return checks + restoration_objects.look(run, world)
 
 
@@ -103,9 +105,20 @@ def _node_checks(run: Run, node: str, reply: Reply[NodeStatus] | None) -> list[C
             continue
         hit = fault is not None and fault.component == part.component and _was_injected(run, status)
         checks += _component_checks(node, part, was, hit=hit)
-    if fault is not None and fault.kind == "cut":
-        checks.append(_nothing_is_cut(node, status))
-    return checks
+    return checks + _cut_checks(run, node, reply)
+
+
+def _cut_checks(run: Run, node: str, reply: Reply[NodeStatus] | None) -> list[Check]:
+    """Every node with a guard is cut off, those without a control plane too."""
+    fault = faults_of(run.recipe).get(node)
+    if fault is None or fault.kind != "cut":
+        return []
+    status = reply.value if reply else None
+    if status is None:
+        why = reply.error if reply else "there is no guard"
+        sentence = f"{node} cannot be looked at: {why}."
+        return [Check(name=f"cuts:{node}", passed=None, sentence=sentence)]
+    return [_nothing_is_cut(node, status)]
 
 
 def _nothing_is_cut(node: str, status: NodeStatus) -> Check:

@@ -14,13 +14,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from core.errors import DomainError
 from gamedays.choices import BEFORE_ARMING, FINAL, Alarm, EntryKind, InjectionState, PodSource
 from gamedays.drivers.fleet import Phase
-from gamedays.execution import arming, restoration
+from gamedays.execution import accounts, arming, restoration
 from gamedays.execution.stops import Breach
 from gamedays.execution.world import RowsLostError, Run, Sample, World
-from gamedays.scenarios.plan import faults_of
 from gamedays.scenarios.registry import get_scenario
 
 if TYPE_CHECKING:
@@ -211,7 +209,7 @@ class WayBack:
             return TICK_S
         missing = [check for check in checks if check.passed is not True]
         if not missing:
-            checks += self._account_is_gone(run)
+            checks += accounts.remove(run, self._world)
             missing = [check for check in checks if check.passed is not True]
         if not missing:
             return self._restored(run, checks)
@@ -239,7 +237,7 @@ class WayBack:
             return TICK_S
         checks = restoration.look(run, self._world)
         if all(check.passed is True for check in checks):
-            checks += self._account_is_gone(run)
+            checks += accounts.remove(run, self._world)
         if all(check.passed is True for check in checks):
             return self._restored(run, checks)
         return TICK_S
@@ -324,25 +322,6 @@ class WayBack:
     def _send_undo(self, run: Run) -> dict[str, Any]:
         self._undo_sent_at = self._world.clock.monotonic()
         return self._world.guards.undo(run.order_id, self._targets(run))
-
-    def _account_is_gone(self, run: Run) -> list[restoration.Check]:
-        """What was minted for changes of objects goes once they are proved restored, not before:
-        a guard may still need it. It belongs to the proof that nothing of ours is left."""
-        if not any(fault.objects for fault in faults_of(run.recipe).values()):
-            return []
-        try:
-            self._world.cluster.unmint(run.order_id)
-        except DomainError as error:
-            return [
-                restoration.Check(
-                    name="account",
-                    passed=False,
-                    sentence=f"The run's account is still there: {error.message}",
-                )
-            ]
-        return [
-            restoration.Check(name="account", passed=True, sentence="The run's account is gone.")
-        ]
 
     def _look_at_restoration(self, run: Run) -> list[restoration.Check] | None:
         now = self._world.clock.monotonic()

@@ -106,6 +106,20 @@ def test_a_cut_is_restored_only_when_every_kernel_lists_nothing(
     assert _checks(done)["cuts:qa-3"] is True
 
 
+def test_a_worker_is_cut_off_too_and_has_to_be_seen_free_again(cast: Cast, fake: FakeWorld) -> None:
+    fake.cluster.control_plane = ["qa-1", "qa-2"]
+    story = begin(cast, fake, scenario=REGISTRY)
+    story.to(_S.VERIFYING)
+    worker = fake.guards.machines["qa-3"]
+    assert worker.injections == 1
+    worker.reachable = False
+    began = fake.clock.ticks
+    story.go(lambda _i: fake.clock.ticks - began > 5)
+    assert story.injection.state == _S.VERIFYING
+    worker.reachable = True
+    assert _checks(story.to_the_end())["cuts:qa-3"] is True
+
+
 def test_an_account_is_minted_for_the_change_and_gone_when_it_is_restored(
     cast: Cast, fake: FakeWorld
 ) -> None:
