@@ -133,8 +133,8 @@ class ProbeKind(models.TextChoices):
 class MustHold(models.TextChoices):
     """When a probe's bound is judged. What a scenario says about its kind goes first."""
 
-    SCENARIO = "scenario", "Only where a scenario asks for it"
-    THROUGHOUT = "throughout", "From the moment the fault bites until the run ends"
+    SCENARIO = "scenario", "Where a scenario asks"
+    THROUGHOUT = "throughout", "From the bite to the end"
     AFTERWARDS = "afterwards", "Once the cluster is restored"
 
 

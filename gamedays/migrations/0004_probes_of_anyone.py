@@ -38,8 +38,8 @@ class Migration(migrations.Migration):
             name="must_hold",
             field=models.CharField(
                 choices=[
-                    ("scenario", "Only where a scenario asks for it"),
-                    ("throughout", "From the moment the fault bites until the run ends"),
+                    ("scenario", "Where a scenario asks"),
+                    ("throughout", "From the bite to the end"),
                     ("afterwards", "Once the cluster is restored"),
                 ],
                 default="scenario",

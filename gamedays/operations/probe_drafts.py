@@ -85,6 +85,8 @@ def clean_draft(draft: ProbeDraft) -> dict[str, Any]:
     values: dict[str, Any] = {"abort_after_s": None}
     try:
         given = {each.name: getattr(draft, each.name) for each in COMMON}
+        if draft.must_hold is None:
+            given["must_hold"] = KINDS[draft.kind].must_hold
         values |= clean_all("A probe", COMMON, given)
     except Invalid as error:
         errors |= error.errors

@@ -21,7 +21,7 @@ ETCD_HEALTH = Kind(
     prober=probe_etcd,
     summary="One etcd member's own health, told by the guard beside it.",
     in_words=lambda _parameters: "the member is healthy, as its guard sees it",
-    icon="database-off",
+    icon="hexagons",
     users_may_feel=False,
     by_hand=False,
 )

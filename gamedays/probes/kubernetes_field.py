@@ -184,7 +184,7 @@ KUBERNETES_FIELD = Kind(
             choices=tuple((kind, kind) for kind in RESOURCES),
         ),
         Field(name="namespace", label="Namespace", required=False, check=_require_name),
-        Field(name="name", label="Name", check=_require_name, longest=253),
+        Field(name="name", label="Object’s name", check=_require_name, longest=253),
         Field(
             name="path",
             label="Field",

@@ -39,7 +39,7 @@ TCP = Kind(
     prober=probe_tcp,
     summary="Opens a TCP connection; passes when it is taken.",
     in_words=_in_words,
-    icon="plug-connected-x",
+    icon="target-arrow",
     fields=(
         Field(name="host", label="Host", kind="host", placeholder="db.example"),
         Field(name="port", label="Port", kind="integer", minimum=1, maximum=65535),

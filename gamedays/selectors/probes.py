@@ -27,10 +27,23 @@ class ProbeRow:
     kind: Kind
     words: str
     judged: str
+    """When its own bound has to hold; empty: where a scenario says something about its kind."""
 
 
-def probe_rows(probes: Iterable[Probe]) -> list[ProbeRow]:
-    return [_row(probe) for probe in probes]
+@dataclass(frozen=True, slots=True)
+class ProbeList:
+    """Those that people made, and those that come with the cluster."""
+
+    own: list[ProbeRow]
+    standard: list[ProbeRow]
+
+
+def probe_list(probes: Iterable[Probe]) -> ProbeList:
+    rows = [_row(probe) for probe in probes]
+    return ProbeList(
+        own=[row for row in rows if row.kind.by_hand],
+        standard=[row for row in rows if not row.kind.by_hand],
+    )
 
 
 def probe_named(user: User, slug: str, key: str) -> Probe:
@@ -61,5 +74,5 @@ def _judged(probe: Probe) -> str:
     if probe.kind == ProbeKind.ALERT_EXPECTED:
         return "judged from the bite on"
     if probe.must_hold == MustHold.SCENARIO:
-        return "judged where a scenario asks for it"
+        return ""
     return f"has to hold {MustHold(probe.must_hold).label.lower()}"

@@ -14,7 +14,7 @@ from core.qa_marker import MARKER_NAME, MARKER_NAMESPACE
 from core.ui.requests import person
 from gamedays.operations import guards as guard_verbs
 from gamedays.selectors import clusters as selectors
-from gamedays.selectors.probes import lacks_metrics, metrics_source, probe_rows
+from gamedays.selectors.probes import lacks_metrics, metrics_source, probe_list
 from gamedays.selectors.week import missing_for
 
 
@@ -48,7 +48,7 @@ def cluster(request: HttpRequest, slug: str) -> HttpResponse:
             "can_look": may_run(user, card.cluster) and card.guarded,
             "can_run": may_run(user, card.cluster),
             "can_book": may_book(user, card.cluster),
-            "probe_rows": probe_rows(card.probes),
+            "probe_list": probe_list(card.probes),
             "metrics_source": metrics_source(card.cluster),
             "lacks_metrics": lacks_metrics(card.cluster),
             "bundle": selectors.newest_bundle(card.cluster) if card.guarded else None,

@@ -17,6 +17,8 @@ from tests.ui.conftest import As
 
 EVERYBODY = {"lea": 200, "erik": 200, "vera": 200, "otto": 200, "olga": 200, None: 302}
 TEAM = {"lea": 200, "erik": 200, "vera": 200, "otto": 404, "olga": 200, None: 302}
+RUNNERS = {"lea": 200, "erik": 200, "vera": 403, "otto": 404, "olga": 200, None: 302}
+LEADS = {"lea": 200, "erik": 403, "vera": 403, "otto": 404, "olga": 200, None: 302}
 BOOKERS = {"lea": 200, "erik": 403, "vera": 403, "otto": 403, "olga": 200, None: 302}
 
 PAGES: dict[str, dict[str | None, int]] = {
@@ -41,6 +43,10 @@ PAGES: dict[str, dict[str | None, int]] = {
     "/findings/{finding}/": TEAM,
     "/findings/{finding}/edit/": TEAM,
     "/clusters/qa-range/": TEAM,
+    "/clusters/qa-range/probes/new/": RUNNERS,
+    "/clusters/qa-range/probes/new/?kind=prometheus": RUNNERS,
+    "/clusters/qa-range/probes/shop/": RUNNERS,
+    "/clusters/qa-range/metrics/": LEADS,
     "/services/shop/": TEAM,
     "/login/": {"lea": 302, "erik": 302, "vera": 302, "otto": 302, "olga": 302, None: 200},
     "/nowhere/": {"lea": 404, "erik": 404, "vera": 404, "otto": 404, "olga": 404, None: 302},
