@@ -75,7 +75,7 @@ class RightsApi:
     def _rules(self, account: str, namespace: str) -> list[Object]:
         found = []
         for item in self.applied.values():
-            if not item["kind"].endswith("Binding"):
+            if item["kind"] not in ("RoleBinding", "ClusterRoleBinding"):
                 continue
             where = item["metadata"].get("namespace", "")
             if where not in ("", namespace):

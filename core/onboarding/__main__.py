@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shlex
 import sys
 import tempfile
@@ -18,10 +19,11 @@ from pathlib import Path
 import yaml
 
 from core import kube
-from core.errors import DomainError
+from core.errors import ClusterRefused, DomainError
 from core.names import refuse_production_name
 from core.onboarding.objects import Object, in_words, owners_objects
 from core.onboarding.owner import Facts, OwnersCluster, kubeconfig_for_belay
+from core.onboarding.runs import LEAST_MINOR, run_objects
 from core.qa_marker import require_marker
 
 EFFECTIVE_S = 15.0
@@ -46,7 +48,11 @@ def _onboard(given: argparse.Namespace) -> int:
     server = given.server or facts.server
     for name in (server.partition("://")[2].partition(":")[0], *facts.nodes):
         refuse_production_name(name)
+    drained = facts.nodes if given.drains else []
     objects = owners_objects(str(facts.uid))
+    objects += run_objects(namespaces=given.faults_in, nodes=drained)
+    if given.faults_in or drained:
+        _require_policies(facts)
     _tell(given.name, server, facts, objects)
     if given.print_only:
         print(yaml.safe_dump_all(objects, sort_keys=False))
@@ -65,6 +71,17 @@ def _onboard(given: argparse.Namespace) -> int:
     _write_private(given.out, text)
     _say_what_next(given.name, given.out, ends)
     return 0
+
+
+def _require_policies(facts: Facts) -> None:
+    major, minor = (int(part) for part in re.findall(r"\d+", facts.version)[:2])
+    if (major, minor) < (1, LEAST_MINOR):
+        raise ClusterRefused(
+            f"This cluster is Kubernetes {facts.version}. Faults on API objects need 1."
+            f"{LEAST_MINOR}: before that no admission policy would keep the roles of runs narrow. "
+            "Leave --faults-in and --drains away: faults on the control plane need neither.",
+            code="kubernetes_too_old",
+        )
 
 
 def _tell(name: str, server: str, facts: Facts, objects: list[Object]) -> None:
@@ -119,8 +136,9 @@ def _say_what_next(name: str, out: Path, ends: str) -> None:
         "--probe TITLE=URL\n"
         f"  belay guard install {quoted} --kubeconfig OWNER_KUBECONFIG --image IMAGE\n\n"
         "To take all of it back:\n"
-        "  kubectl delete namespace belay belay-marker\n"
-        "  kubectl delete clusterrole,clusterrolebinding belay-look"
+        "  kubectl delete namespace belay belay-marker belay-runs --ignore-not-found\n"
+        "  kubectl delete clusterrole,clusterrolebinding belay-look belay-run-nodes "
+        "--ignore-not-found"
     )
 
 
@@ -141,6 +159,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--server", help="the API's address as Belay reaches it, if another")
     parser.add_argument("--out", type=Path, default=Path("belay.kubeconfig"))
     parser.add_argument("--token-days", type=int, default=TOKEN_DAYS)
+    parser.add_argument(
+        "--faults-in",
+        action="append",
+        default=[],
+        metavar="NAMESPACE",
+        help="objects here may be targets (wrong configuration, pods killed, …); may be repeated",
+    )
+    parser.add_argument("--drains", action="store_true", help="nodes may be drained")
     parser.add_argument("--yes", action="store_true", help="do not ask")
     parser.add_argument(
         "--print-only", action="store_true", help="print the manifests for kubectl; make nothing"

@@ -47,6 +47,7 @@ def look_rules() -> list[Object]:
         _rule(["events.k8s.io"], ["events"], _LOOK),
         _rule(["discovery.k8s.io"], ["endpointslices"], _LOOK),
         _rule(["apps"], ["deployments", "daemonsets", "replicasets"], _LOOK),
+        _rule(["projectcontour.io"], ["httpproxies"], _LOOK),
         _rule(["authorization.k8s.io"], ["selfsubjectaccessreviews"], ["create"]),
         {"nonResourceURLs": [*health, "/version"], "verbs": ["get"]},
     ]
@@ -72,6 +73,8 @@ def in_words(objects: list[Object]) -> list[str]:
         where = f" in namespace {meta['namespace']}" if "namespace" in meta else ""
         lines.append(f"{kind} {meta['name']}{where}")
         lines += [f"    may {_right(rule)}" for rule in item.get("rules", [])]
+        checks = item.get("spec", {}).get("validations", [])
+        lines += [f"    only where {check['message']}" for check in checks]
     return lines
 
 

@@ -20,16 +20,17 @@ from core import kube
 from core.choices import Stage
 from core.errors import ClusterRefused, Conflict, NotAllowed
 from core.models import Cluster
-from core.onboarding import objects
+from core.onboarding import objects, runs
 from core.onboarding.__main__ import main
 from core.operations.clusters import register_cluster, require_target, rotate_token
 from core.own_machine import is_local, ours_among
 from core.qa_marker import MARKER_NAMESPACE, require_marker
 from gamedays.drivers.cluster import ClusterDriver
 from practice import owner as practice_owner
+from practice import owner_runs
 from tests.guard.running import ROOT
 from tests.people import Cast, make_cast
-from tests.rights_api import OWNER, UID, RightsApi
+from tests.rights_api import OWNER, UID, VERSION, RightsApi
 
 
 @pytest.fixture
@@ -140,6 +141,34 @@ def test_the_practice_range_gives_the_same_rights() -> None:
     assert set(ours) <= set(ranges)
     for key, item in ours.items():
         assert item == ranges[key], key
+
+
+def test_the_practice_range_opts_in_with_the_same_objects() -> None:
+    nodes = ["qa-1", "qa-2"]
+    ours = runs.run_objects(namespaces=owner_runs.OPTED_IN, nodes=nodes)
+    assert ours == owner_runs.objects(nodes)
+    assert runs.run_objects(namespaces=[], nodes=[]) == []
+    for item in runs.run_objects(namespaces=["shop"], nodes=[]):
+        assert "clusterroles" not in json.dumps(item.get("rules", [])), "no names is every name"
+
+
+def test_namespaces_are_opted_in_by_name_and_on_a_new_enough_cluster_only(
+    api: RightsApi,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    out = onboard(api, tmp_path, "--faults-in", "shop")
+    token = kube.parse_kubeconfig(out.read_text()).token
+    assert "only where every rule of a run's role names its objects" in capsys.readouterr().out
+    assert api.may(token, "create", "roles", "shop")
+    assert not api.may(token, "create", "roles", "default")
+    assert not api.may(token, "patch", "deployments", "shop"), "no standing right"
+    assert not any("cordon" in key for key in api.applied)
+    monkeypatch.setitem(VERSION, "gitVersion", "v1.29.4")
+    kubeconfig = str(owners_kubeconfig(api, tmp_path))
+    assert main(["qa-two", "--kubeconfig", kubeconfig, "--yes", "--drains"]) == 1
+    assert "need 1.30" in capsys.readouterr().err
 
 
 def _key(item: objects.Object) -> tuple[str, str, str]:
