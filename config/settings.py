@@ -174,6 +174,11 @@ CELERY_BEAT_SCHEDULE = {
         # A worker that was away must not find an hour of looks waiting for it.
         "options": {"queue": "default", "expires": 5},
     },
+    "remove-orphaned-accounts": {
+        "task": "gamedays.tasks.remove_orphaned_accounts",
+        "schedule": schedule(run_every=300.0),
+        "options": {"queue": "default", "expires": 300},
+    },
 }
 
 # -- Language, time, files -----------------------------------------------------------------------

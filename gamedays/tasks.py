@@ -11,6 +11,7 @@ from django.db import connection
 from gamedays.execution import shell
 from gamedays.operations.due import start_due, wake_planned
 from gamedays.operations.emergency import enforce_emergency_stop
+from gamedays.operations.run_accounts import remove_orphaned_accounts
 
 _STOPPING = shell.Stopping()
 
@@ -34,6 +35,12 @@ def look_for_due() -> None:
     enforce_emergency_stop()
     start_due()
     wake_planned()
+
+
+@shared_task(name="gamedays.tasks.remove_orphaned_accounts", queue="default", acks_late=False)
+def remove_orphans() -> None:
+    """Remove what is left in clusters of runs that are over."""
+    remove_orphaned_accounts()
 
 
 @worker_shutting_down.connect

@@ -16,12 +16,12 @@ import json
 import time
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
-from urllib.parse import quote
 
 import structlog
 
 from core import kube
 from core.errors import ClusterRefused, ClusterUnreachable, DomainError
+from gamedays.drivers.run_api import NAMESPACE, ORDER, RunApi, accounts, cannot, label, roles
 from gamedays.drivers.run_rights import (
     RBAC,
     Right,
@@ -37,10 +37,7 @@ from guard.protocol import Credential
 Object = dict[str, Any]
 log = structlog.get_logger(__name__)
 
-NAMESPACE = "belay-runs"
 MANAGED_BY = "app.kubernetes.io/managed-by"
-ORDER = "belay/order"
-"""Label: the order that an account or role was made for."""
 SCOPES = "belay/scopes"
 """Annotation: where the account has rights, as a JSON list of namespaces and `CLUSTER`."""
 EXPIRES = "belay/expires"
@@ -52,7 +49,6 @@ _LEAST_TOKEN_S = 600
 _EFFECTIVE_S = 6.0
 """Every API server learns of a new role by itself, within a moment."""
 _LOOK_S = 0.1
-_CALL_S = 3.0
 
 
 def account_name(order_id: str) -> str:
@@ -66,6 +62,7 @@ class RunAccounts:
         self, credentials: kube.Credentials, api_servers: Mapping[str, str] | None = None
     ) -> None:
         self._credentials = credentials
+        self._api = RunApi(credentials)
         self._api_servers = dict(api_servers or {})
 
     def mint(self, order_id: str, targets: Iterable[ObjectTarget], lives_s: int) -> Credential:
@@ -117,7 +114,7 @@ class RunAccounts:
             Right("create", "", "serviceaccounts/token", NAMESPACE),
             *rights_to_make(targets),
         ]
-        missing = [str(right) for right in wanted if not self._may(right)]
+        missing = [str(right) for right in wanted if not self._api.may(right)]
         if missing:
             raise ClusterRefused(
                 f"Belay's account may not {', '.join(missing)}: the run could have no account of "
@@ -133,10 +130,10 @@ class RunAccounts:
             ClusterRefused, ClusterUnreachable: something is left; call again.
         """
         name = account_name(order_id)
-        found = self._ask("GET", f"{_accounts()}/{name}", missing_ok=True)
+        found = self._api.ask("GET", f"{accounts()}/{name}", missing_ok=True)
         if found is None:
             return
-        if _label(found, ORDER) != order_id:
+        if label(found, ORDER) != order_id:
             raise ClusterRefused(
                 f"ServiceAccount {NAMESPACE}/{name} is not the one of run {order_id}; it was left "
                 "alone. Look who made it.",
@@ -144,10 +141,10 @@ class RunAccounts:
             )
         for scope in _scopes(found):
             # Bindings first: from then on the account may do nothing any more.
-            self._remove(f"{_roles(scope, 'bindings')}/{name}", order_id)
+            self._api.remove(f"{roles(scope, 'bindings')}/{name}", order_id)
             if scope != CLUSTER:
-                self._remove(f"{_roles(scope, 's')}/{name}", order_id)
-        self._ask("DELETE", f"{_accounts()}/{name}", missing_ok=True)
+                self._api.remove(f"{roles(scope, 's')}/{name}", order_id)
+        self._api.ask("DELETE", f"{accounts()}/{name}", missing_ok=True)
 
     def remove_orphans(self, live: Collection[str], now: dt.datetime) -> list[str]:
         """Remove the accounts of runs that are over, and all whose token has run out.
@@ -155,21 +152,20 @@ class RunAccounts:
         `live`: orders that may still need theirs. Returns the orders whose accounts went.
         """
         query = f"{MANAGED_BY}%3Dbelay"
-        listed = self._ask("GET", f"{_accounts()}?labelSelector={query}") or {}
+        listed = self._api.ask("GET", f"{accounts()}?labelSelector={query}") or {}
         gone = []
         for account in listed.get("items", []):
-            order_id = _label(account, ORDER)
+            order_id = label(account, ORDER)
             if not order_id or (order_id in live and not _expired(account, now)):
                 continue
-            self.unmint(order_id)
+            try:
+                self.unmint(order_id)
+            except DomainError as error:
+                # The next one is not to blame; this one is met again at the next look.
+                log.warning("run_account_left", order=order_id, why=error.message)
+                continue
             gone.append(order_id)
         return gone
-
-    def _remove(self, path: str, order_id: str) -> None:
-        """Delete what carries this order's label; of what does not, nothing is ours."""
-        found = self._ask("GET", path, missing_ok=True)
-        if found is not None and _label(found, ORDER) == order_id:
-            self._ask("DELETE", path, missing_ok=True)
 
     # -- making -----------------------------------------------------------------------------------
 
@@ -180,7 +176,7 @@ class RunAccounts:
         }
         account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata,
                    "automountServiceAccountToken": False}  # fmt: skip
-        self._create(_accounts(), account, order_id)
+        self._api.create(accounts(), account, order_id)
 
     def _make_role(self, order_id: str, namespace: str, rules: list[Object]) -> None:
         name = account_name(order_id)
@@ -190,7 +186,7 @@ class RunAccounts:
             "metadata": _metadata(order_id) | {"namespace": namespace},
             "rules": rules,
         }
-        self._create(_roles(namespace, "s"), role, order_id)
+        self._api.create(roles(namespace, "s"), role, order_id)
         self._bind(order_id, namespace, "Role", name)
 
     def _bind(self, order_id: str, namespace: str, kind: str, role: str) -> None:
@@ -203,18 +199,7 @@ class RunAccounts:
             "roleRef": {"apiGroup": RBAC, "kind": kind, "name": role},
             "subjects": [account | {"namespace": NAMESPACE}],
         }
-        self._create(_roles(namespace, "bindings"), binding, order_id)
-
-    def _create(self, path: str, body: Object, order_id: str) -> None:
-        answer = self._request("POST", path, body)
-        if answer.status in (200, 201):
-            return
-        name = body["metadata"]["name"]
-        if answer.status == 409:
-            found = self._ask("GET", f"{path}/{name}")
-            if found is not None and _label(found, ORDER) == order_id:
-                return
-        raise _cannot(f"{body['kind']} {name} could not be created", answer)
+        self._api.create(roles(namespace, "bindings"), binding, order_id)
 
     def _token(self, order_id: str, lives_s: int) -> tuple[str, str]:
         request = {
@@ -222,9 +207,9 @@ class RunAccounts:
             "kind": "TokenRequest",
             "spec": {"expirationSeconds": lives_s},
         }
-        answer = self._request("POST", f"{_accounts()}/{account_name(order_id)}/token", request)
+        answer = self._api.request("POST", f"{accounts()}/{account_name(order_id)}/token", request)
         if answer.status not in (200, 201):
-            raise _cannot("no token was given for it", answer)
+            raise cannot("no token was given for it", answer)
         body = answer.json()
         granted = int(body["spec"]["expirationSeconds"])
         if granted < lives_s:
@@ -256,7 +241,7 @@ class RunAccounts:
                 answered = True
                 waiting.pop(0)
             elif answer.status == 404 or time.monotonic() > until:
-                raise _cannot(
+                raise cannot(
                     f"it still may not read {target.kind} {target.namespace}/{target.name}", answer
                 )
             else:
@@ -271,63 +256,22 @@ class RunAccounts:
             # Found again by `remove_orphans`; the refusal that we are in says why it came to this.
             log.warning("run_account_left", order=order_id, why=error.message)
 
-    def _may(self, right: Right) -> bool:
-        plural, _, sub = right.resource.partition("/")
-        attributes = {
-            "verb": right.verb,
-            "group": right.group,
-            "resource": plural,
-            "subresource": sub,
-            "namespace": right.namespace,
-            "name": right.name,
-        }
-        review = {
-            "apiVersion": "authorization.k8s.io/v1",
-            "kind": "SelfSubjectAccessReview",
-            "spec": {"resourceAttributes": attributes},
-        }
-        path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
-        answer = self._request("POST", path, review)
-        if answer.status not in (200, 201):
-            raise _cannot("the cluster did not say what Belay's account may do", answer)
-        return bool(answer.json().get("status", {}).get("allowed"))
-
-    # -- asking -----------------------------------------------------------------------------------
-
-    def _ask(self, method: str, path: str, *, missing_ok: bool = False) -> Object | None:
-        answer = self._request(method, path)
-        if answer.status == 404 and missing_ok:
-            return None
-        if answer.status not in (200, 202):
-            raise _cannot(f"{method} {path.split('?', maxsplit=1)[0]} was refused", answer)
-        return dict(answer.json())
-
-    def _request(self, method: str, path: str, body: Object | None = None) -> kube.Answer:
-        return kube.fresh_request(self._credentials, method, path, body=body, timeout_s=_CALL_S)
-
 
 def _metadata(order_id: str) -> Object:
     labels = {MANAGED_BY: "belay", ORDER: order_id}
     return {"name": account_name(order_id), "labels": labels}
 
 
-def _accounts() -> str:
-    return f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts"
-
-
-def _roles(namespace: str, suffix: str) -> str:
-    if not namespace:
-        return f"/apis/{RBAC}/v1/clusterrole{suffix}"
-    return f"/apis/{RBAC}/v1/namespaces/{quote(namespace, safe='')}/role{suffix}"
-
-
-def _label(found: Object, key: str) -> str:
-    return str((found["metadata"].get("labels") or {}).get(key, ""))
-
-
 def _scopes(account: Object) -> list[str]:
     text = (account["metadata"].get("annotations") or {}).get(SCOPES, "[]")
-    return [str(scope) for scope in json.loads(text)]
+    try:
+        return [str(scope) for scope in json.loads(text)]
+    except ValueError:
+        raise ClusterRefused(
+            f"The annotation {SCOPES} of {account['metadata']['name']} is now {text[:80]!r};"
+            " where its roles lie is not known. Remove them by hand.",
+            code="foreign_account",
+        ) from None
 
 
 def _expired(account: Object, now: dt.datetime) -> bool:
@@ -336,19 +280,3 @@ def _expired(account: Object, now: dt.datetime) -> bool:
         return dt.datetime.fromisoformat(text) < now
     except ValueError:
         return True
-
-
-def _cannot(what: str, answer: kube.Answer) -> DomainError:
-    if answer.status >= 500 or answer.status == 429:
-        return ClusterUnreachable(f"HTTP {answer.status}: {what}")
-    try:
-        said = str(answer.json().get("message", ""))[:300]
-    except (ValueError, AttributeError):
-        said = ""
-    return ClusterRefused(
-        f"The run's own account could not be minted: {what} (HTTP {answer.status}"
-        + (f": {said}" if said else "")
-        + "). Without it nothing could undo the fault by itself. Let the cluster's owner opt the "
-        "namespace in; SECURITY.md says how.",
-        code="cannot_mint",
-    )

@@ -14,9 +14,12 @@ from core.errors import ClusterRefused, ClusterUnreachable
 from gamedays.drivers.objects import Objects
 from gamedays.drivers.run_account import RunAccounts
 from gamedays.drivers.run_rights import rules_for
+from gamedays.operations.runs import start_gameday
 from gamedays.scenarios.plan import ObjectFault, ObjectTarget
+from gamedays.tasks import remove_orphans
 from tests.gamedays.conftest import PRICES, deployment
-from tests.object_api import ObjectApi
+from tests.object_api import OWNER, ObjectApi
+from tests.people import book, make_cast
 
 ORDER = "0a1b2c3d-0000-4000-8000-000000000001"
 ACCOUNT = "/api/v1/namespaces/belay-runs/serviceaccounts/belay-run-0a1b2c3d"
@@ -177,6 +180,35 @@ def test_orphans_go_and_the_live_stay_while_their_token_lives(
     assert ACCOUNT in api.objects
     assert accounts.remove_orphans({ORDER}, now + dt.timedelta(hours=1)) == [ORDER]
     assert not [path for path in api.objects if "belay-run-" in path]
+
+
+def test_one_orphan_that_does_not_go_does_not_keep_the_others(
+    api: ObjectApi, objects: Objects, accounts: RunAccounts
+) -> None:
+    targets, other = objects.read_target(SCALE), ORDER.replace("0a1b", "ffff")
+    accounts.mint(ORDER, targets, 700)
+    accounts.mint(other, targets, 700)
+    api.refuse["DELETE", f"rolebindings/belay-run-{ORDER[:8]}"] = 403
+    assert accounts.remove_orphans((), dt.datetime.now(dt.UTC)) == [other]
+    assert ACCOUNT in api.objects
+
+
+@pytest.mark.django_db
+def test_beat_removes_what_is_left_of_runs_that_are_over(
+    api: ObjectApi, objects: Objects, accounts: RunAccounts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cast = make_cast()
+    gameday = book(cast)
+    live = start_gameday(actor=cast.erik, gameday=gameday)
+    targets = objects.read_target(SCALE)
+    accounts.mint(str(live.pk), targets, 700)
+    accounts.mint(ORDER, targets, 700)
+    credentials = kube.Credentials(server=api.url, ca_pem=api.ca_pem, token=OWNER)
+    monkeypatch.setattr(kube, "credentials_of", lambda _cluster: credentials)
+    for _beat in range(2):
+        remove_orphans()
+        left = [path for path in api.objects if "serviceaccounts/" in path]
+        assert [path.rsplit("-", 1)[1] for path in left] == [str(live.pk)[:8]]
 
 
 def test_an_account_somebody_else_made_is_not_removed(
