@@ -88,7 +88,7 @@ def _tell(name: str, server: str, facts: Facts, objects: list[Object]) -> None:
     print(f"{name}: Kubernetes {facts.version} at {server}, UID {facts.uid}")
     print(f"  {len(facts.nodes)} nodes, of them control plane: {len(facts.control_plane)}")
     if not facts.control_plane:
-        print("  Its control plane is out of reach: faults on API objects only, no guards.")
+        print("  Its control plane is out of reach: no guards, and so no scenario applies.")
     elif len(facts.control_plane) < 3:
         print("  Fewer than three control-plane nodes: no etcd member can be taken away.")
     print("\nThis says that faults are welcome on it, and gives Belay an account:\n")

@@ -205,6 +205,10 @@ def _plan(
     for index, draft in enumerate(agenda[:_AGENDA_MAX]):
         try:
             scenario = get_scenario(draft.scenario_key)
+            why_not = scenario.why_not_here(nodes)
+            if why_not:
+                errors[f"agenda.{index}.scenario"] = Invalid(why_not, code="scenario_not_here")
+                continue
             planned.append(_Planned(scenario, scenario.clean(draft.parameters, nodes)))
         except Invalid as error:
             for field, message in error.errors.items():

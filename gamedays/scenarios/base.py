@@ -108,6 +108,25 @@ class Scenario:
     mass_termination_share: ClassVar[float] = 0.2
     """Of the pods that were not meant to die: from here on it is an alarm of its own."""
     icon: ClassVar[str] = "bolt"
+    least_control_plane: ClassVar[int] = 1
+    """With fewer control-plane nodes in reach it can never run, whatever their state is."""
+
+    def why_not_here(self, nodes: Sequence[str]) -> str:
+        """Why a cluster with these control-plane nodes can never run it; empty: it can.
+
+        What may change from day to day is for `preflight`.
+        """
+        if not nodes:
+            return (
+                "This cluster's control plane is out of reach: no guard can stand there, and "
+                "without one nothing would undo the fault."
+            )
+        if len(nodes) < self.least_control_plane:
+            return (
+                f"It needs {self.least_control_plane} control-plane nodes; this cluster has "
+                f"{len(nodes)}."
+            )
+        return ""
 
     def plan(self, parameters: Mapping[str, Value], nodes: Sequence[str]) -> FaultPlan:
         """What is to be done, in names. `nodes` are the control-plane nodes' names."""

@@ -63,6 +63,7 @@ class EtcdMemberDown(Scenario):
     )
     recovery_budget_s = 180
     icon = "database-off"
+    least_control_plane = 3
 
     def plan(self, parameters: Mapping[str, Value], nodes: Sequence[str]) -> FaultPlan:
         fault = self.node_fault("etcd", parameters)

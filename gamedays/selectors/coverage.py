@@ -17,11 +17,19 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class Cell:
+    """The newest finished run, and why there can be none (empty: there can)."""
+
+    run: Injection | None
+    why_not: str
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
-    """One scenario, with its newest finished run on each cluster in `Coverage.clusters`."""
+    """One scenario, with a cell for each cluster in `Coverage.clusters`."""
 
     scenario: Scenario
-    cells: list[Injection | None]
+    cells: list[Cell]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +39,13 @@ class Coverage:
 
 
 def coverage(user: User) -> Coverage:
-    """The matrix of scenarios and QA clusters. Two queries."""
-    clusters = list(core_selectors.clusters(user).filter(stage=Stage.QA))
+    """The matrix of scenarios and QA clusters. Three queries."""
+    qa = core_selectors.clusters(user).filter(stage=Stage.QA)
+    clusters = list(qa.prefetch_related("nodes"))
+    planes = {
+        cluster.pk: [node.name for node in cluster.nodes.all() if node.control_plane]
+        for cluster in clusters
+    }
     newest = (
         Injection.objects.filter(cluster__in=[c.pk for c in clusters], ended_at__isnull=False)
         .exclude(state=InjectionState.REFUSED)
@@ -41,7 +54,16 @@ def coverage(user: User) -> Coverage:
     )
     found = {(run.cluster_id, run.scenario_key): run for run in newest}
     rows = [
-        Row(scenario, [found.get((cluster.pk, scenario.key)) for cluster in clusters])
+        Row(
+            scenario,
+            [
+                Cell(
+                    found.get((cluster.pk, scenario.key)),
+                    scenario.why_not_here(planes[cluster.pk]),
+                )
+                for cluster in clusters
+            ],
+        )
         for scenario in all_scenarios()
     ]
     return Coverage(clusters, rows)

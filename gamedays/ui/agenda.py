@@ -98,8 +98,20 @@ def put_errors(items: list[Item], errors: Mapping[str, str]) -> None:
             items[int(index)].errors[parameter or "agenda"] = text
 
 
-def catalogue() -> Sequence[Scenario]:
-    return all_scenarios()
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A scenario that can be added, or why it never can be on the chosen cluster."""
+
+    scenario: Scenario
+    why_not: str
+
+
+def catalogue(nodes: Sequence[str], *, cluster_chosen: bool) -> list[Offer]:
+    """Every scenario. Before a cluster is chosen nothing is ruled out."""
+    return [
+        Offer(scenario, scenario.why_not_here(nodes) if cluster_chosen else "")
+        for scenario in all_scenarios()
+    ]
 
 
 def _values(data: Mapping[str, str], position: int, scenario: Scenario) -> dict[str, str]:

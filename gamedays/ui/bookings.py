@@ -140,7 +140,7 @@ def _booking_page(
         {
             "form": form,
             "agenda": agenda,
-            "catalogue": catalogue(),
+            "catalogue": catalogue(form.nodes, cluster_chosen=form.chosen is not None),
             "zones": zone_choices(),
             "worst_case": worst_case(form, agenda),
             "moment": moment_of(form),

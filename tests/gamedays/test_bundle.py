@@ -29,7 +29,7 @@ from gamedays.operations.runs import start_gameday
 from gamedays.pki import issue_client
 from guard.protocol import Code, Phase, Role, role_uri
 from tests.guard.running import CLUSTER_UID, ROOT, GuardSite, await_true, guard_site, hold
-from tests.people import Cast, book, make_cast, make_cluster
+from tests.people import API, Cast, book, make_cast, make_cluster
 
 ORDER = "11111111-2222-3333-4444-555555555555"
 
@@ -300,7 +300,7 @@ def test_what_is_refused(cast: Cast, guarded: Cluster, tmp_path: Path) -> None:
         make_bundle(actor=cast.olga, cluster=guarded, path=tmp_path / "no" / "such" / "folder")
     assert not file.exists()
     make_bundle(actor=cast.olga, cluster=guarded, path=file)
-    start_gameday(actor=cast.erik, gameday=book(cast, node="qa-1"))
+    start_gameday(actor=cast.erik, gameday=book(cast, scenario=API))
     with pytest.raises(Conflict, match="A fault is live"):
         drill_bundle(actor=cast.olga, cluster=guarded, path=file)
     set_emergency_stop(actor=cast.lea)
