@@ -20,6 +20,11 @@ SHOP_PORT = 8080
 STAYS = {"key": edge_keeper.TAINT, "operator": "Exists"}
 """Toleration of the edge's own pods: what the keeper waits for must not be what it evicts."""
 PUSHED = ("shop", "prices", "vouchers")
+_CONFIG_DIR = "/etc/shop"
+_ENVIRONMENT = [
+    {"name": "SHOP_NAME", "value": "kubernetes"},
+    {"name": "SHOP_ADDR", "value": f":{SHOP_PORT}"},
+]
 
 
 def contour(built: Built) -> list[Object]:
@@ -149,7 +154,13 @@ def neighbours() -> list[Object]:
     """Two more services of the same shop, each as somebody in a hurry left it."""
     return [
         _service("prices", {"app": "prices"}, SHOP_PORT),
-        _web("prices", replicas=2, pull="Always"),
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": "prices", "namespace": "shop"},
+            "data": {"prices.json": json.dumps({"notice": "Prices are per piece."})},
+        },
+        _web("prices", replicas=2, pull="Always", config="prices"),
         _route("prices", "prices.qa.local", [{"name": "prices", "port": 80}]),
         _service("vouchers", {"app": "vouchers"}, SHOP_PORT),
         _web("vouchers", replicas=1, pull="IfNotPresent"),
@@ -169,7 +180,9 @@ def _service(name: str, selector: Object | None, port: int) -> Object:
     return {"apiVersion": "v1", "kind": "Service", "metadata": meta, "spec": spec}
 
 
-def _web(name: str, *, replicas: int, pull: str) -> Object:
+def _web(name: str, *, replicas: int, pull: str, config: str = "") -> Object:
+    """A Deployment of the shop's program; `config` is a ConfigMap whose `<config>.json` it reads
+    again whenever it changes."""
     labels = {"app": name}
     spread = {
         "maxSkew": 1,
@@ -177,14 +190,11 @@ def _web(name: str, *, replicas: int, pull: str) -> Object:
         "whenUnsatisfiable": "ScheduleAnyway",
         "labelSelector": {"matchLabels": labels},
     }
-    container = {
+    container: Object = {
         "name": name,
         "image": f"{REGISTRY_HOST}/{name}:1",
         "imagePullPolicy": pull,
-        "env": [
-            {"name": "SHOP_NAME", "value": "kubernetes"},
-            {"name": "SHOP_ADDR", "value": f":{SHOP_PORT}"},
-        ],
+        "env": _ENVIRONMENT,
         "ports": [{"containerPort": SHOP_PORT}],
         "readinessProbe": {
             "httpGet": {"path": "/healthz", "port": SHOP_PORT},
@@ -193,7 +203,12 @@ def _web(name: str, *, replicas: int, pull: str) -> Object:
         },
         "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}},
     }
-    pod = {"topologySpreadConstraints": [spread], "containers": [container]}
+    pod: Object = {"topologySpreadConstraints": [spread], "containers": [container]}
+    if config:
+        path = {"name": "SHOP_CONFIG", "value": f"{_CONFIG_DIR}/{config}.json"}
+        container["env"] = [*_ENVIRONMENT, path]
+        container["volumeMounts"] = [{"name": "config", "mountPath": _CONFIG_DIR}]
+        pod["volumes"] = [{"name": "config", "configMap": {"name": config}}]
     return _deployment({"name": name, "namespace": "shop"}, labels, pod, replicas)
 
 

@@ -5,6 +5,9 @@
 // SHOP_DRAIN is how long it goes on serving after SIGTERM (a Go duration, default 3s): an
 // endpoint's removal reaches Envoy later than the signal reaches the pod, and a process that left
 // at once would fail the requests in between.
+// SHOP_CONFIG, if set, is a JSON file with one text, "notice", that every answer carries. It is
+// read again when it changes. One that cannot be read is refused: the last good one stays, and
+// GET /config answers 500 with the reason. Without a good one the program does not start.
 package main
 
 import (
@@ -30,14 +33,30 @@ func main() {
 			log.Fatalf("SHOP_DRAIN %q is no duration such as 3s", text)
 		}
 	}
+	settings := &config{path: os.Getenv("SHOP_CONFIG")}
+	if err := settings.read(); err != nil {
+		log.Fatalf("SHOP_CONFIG: %v", err)
+	}
+	go settings.follow()
 	host, _ := os.Hostname()
 	routes := http.NewServeMux()
 	routes.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write([]byte("ok\n"))
 	})
+	routes.HandleFunc("GET /config", func(w http.ResponseWriter, _ *http.Request) {
+		if _, err := settings.now(); err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		_, _ = w.Write([]byte("ok\n"))
+	})
 	routes.HandleFunc("GET /", func(w http.ResponseWriter, _ *http.Request) {
+		answer := map[string]string{"served_by": name, "instance": host}
+		if notice, _ := settings.now(); notice != "" {
+			answer["notice"] = notice
+		}
 		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(map[string]string{"served_by": name, "instance": host})
+		_ = json.NewEncoder(w).Encode(answer)
 	})
 	server := &http.Server{Addr: address, Handler: routes, ReadHeaderTimeout: 5 * time.Second}
 
