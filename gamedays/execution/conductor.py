@@ -74,10 +74,10 @@ class Conductor(WayBack):
             problems = preflight.look(run, self._world)
             if problems:
                 return self._refuse(run, " ".join(problems))
-            self._preflight_done = True
-            self._watching_since = self._world.clock.monotonic()
             unrehearsed = self._world.rows.unrehearsed(run, preflight.targets(run, self._world))
             self._rehearsal = Rehearsal(run.id, unrehearsed, self._world)
+            self._preflight_done = True
+            self._watching_since = self._world.clock.monotonic()
         if not self._rehearsal.done:
             self._rehearse(run)
         now = self._world.clock

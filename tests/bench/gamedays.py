@@ -21,7 +21,7 @@ from tests.stack.running import RunningStack, wait_until
 CONDUCTOR = "worker-faults"
 SCENARIO = "api-servers-down"
 HOLD_S, OBSERVE_S = 60, 20
-AHEAD_S = 16
+AHEAD_S = 29
 """Longer than the engine's own lead, so that the booked time itself is met."""
 LOOK_S = 0.05
 ACTIVE_WITHIN_S, UNDO_WITHIN_S, FINAL_WITHIN_S = 90.0, 55.0, 400.0
