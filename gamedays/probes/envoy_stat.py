@@ -16,15 +16,18 @@ from gamedays.probes.base import Attempt, Kind, ProbeSpec, Surroundings, shorten
 from gamedays.probes.fields import Field, require_base
 
 CONNECTED = "control_plane.connected_state"
-"""1 while Envoy has a connection to its xDS server, 0 while it has none."""
+"""1 while Envoy has a connection to its xDS server, 0 while it has none. With one stream for all it
+stands alone; with a stream per kind of resource, as Contour configures it, each has its own:
+`cluster_manager.cds.control_plane.connected_state` and so on."""
 
 
 def probe_envoy_stat(spec: ProbeSpec, surroundings: Surroundings) -> Attempt:
-    """GET /stats with a filter for exactly `stat`. An Envoy that does not answer on this listener
-    may well serve its users: that is unknown, not failed."""
+    """GET /stats with a filter for `stat`, alone or at the end of a longer name; every figure
+    found has to hold. An Envoy that does not answer on this listener may well serve its users:
+    that is unknown, not failed."""
     parameters = spec.parameters
     stat = str(parameters["stat"])
-    query = urlencode({"filter": f"^{re.escape(stat)}$"})
+    query = urlencode({"filter": rf"(^|\.){re.escape(stat)}$"})
     try:
         answer = wire.request(
             "GET",
@@ -35,28 +38,45 @@ def probe_envoy_stat(spec: ProbeSpec, surroundings: Surroundings) -> Attempt:
         )
     except (OSError, http.client.HTTPException, wire.AddressRefusedError) as error:
         return Attempt(passed=None, detail=shortened(f"Envoy: {wire.reason_of(error)}"))
-    if answer.status != 200:
-        return Attempt(passed=None, detail=f"Envoy answered {answer.status}")
-    found = _figure(answer.body.decode("utf-8", "replace"), stat)
-    if found is None:
+    if answer.status != 200 or answer.truncated:
+        why = "with too much" if answer.truncated else str(answer.status)
+        return Attempt(passed=None, detail=f"Envoy answered {why}")
+    found = _figures(answer.body.decode("utf-8", "replace"), stat)
+    if not found:
         return Attempt(passed=None, detail=shortened(f"Envoy has no figure {stat}"))
-    comparison, bound = str(parameters["comparison"]), float(str(parameters["value"]))
-    against = comparisons.NUMERIC[comparison]
-    passed = against.holds(found, bound)
+    looked = judge(found, str(parameters["comparison"]), float(str(parameters["value"])))
     return Attempt(
-        passed=passed,
+        passed=looked.passed,
         latency_ms=answer.latency_ms,
-        detail="" if passed else f"{found:g}, wanted {against.words} {bound:g}",
-        seen=f"{stat} is {found:g}",
+        detail=looked.detail,
+        seen=looked.seen,
     )
 
 
-def _figure(text: str, stat: str) -> float | None:
+def judge(found: dict[str, float], comparison: str, bound: float) -> Attempt:
+    """`found`: name → value. Says which figure breaks the bound."""
+    against = comparisons.NUMERIC[comparison]
+    broken = {name: value for name, value in found.items() if not against.holds(value, bound)}
+    worst, value = next(iter((broken or found).items()))
+    others = f" and {len(broken) - 1} more" if len(broken) > 1 else ""
+    detail = f"{value:g}{others}, wanted {against.words} {bound:g}: {worst}" if broken else ""
+    held = f", {len(found) - len(broken)} of {len(found)} hold" if len(found) > 1 else ""
+    return Attempt(
+        passed=not broken,
+        detail=shortened(detail),
+        seen=shortened(f"{worst} is {value:g}{held}"),
+    )
+
+
+def _figures(text: str, stat: str) -> dict[str, float]:
+    found = {}
     for line in text.splitlines():
-        name, colon, value = line.partition(":")
-        if colon and name.strip() == stat:
-            return comparisons.as_number(value.strip())
-    return None
+        # Names may hold colons themselves; the value stands after the last one.
+        name, _colon, value = line.rpartition(":")
+        number = comparisons.as_number(value.strip())
+        if number is not None and (name == stat or name.endswith(f".{stat}")):
+            found[name] = number
+    return found
 
 
 def _in_words(parameters: Mapping[str, object]) -> str:

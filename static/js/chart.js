@@ -9,6 +9,7 @@ const GAP = 26;
 const FOOT = 30;
 const WORD_PX = 62; // a mark's word needs about this; nearer ones go a row up
 const OVERLAP_MS = 15000; // late blocks (after a takeover) are merged, not lost
+const ALERT = "alert_expected";
 const UNKNOWN_AFTER_MS = 2500; // a longer silence between two samples is unknown
 
 function colour(name) {
@@ -26,6 +27,7 @@ function palette() {
     pass: colour("--chart-pass"), fail: colour("--chart-fail"), window: colour("--chart-window"),
     ink: colour("--ink"), quiet: colour("--ink-2"), line: colour("--line"),
     surface: colour("--surface"), latency: colour("--work"), rope: colour("--rope"),
+    fires: colour("--care"),
   };
 }
 
@@ -161,6 +163,8 @@ class RunChart {
       { type: "value", gridIndex: index, min: 0, max: 1, show: false },
       { type: "value", gridIndex: index, min: 0, max: Math.max(50, ...rows.map((row) => row[3] || 0)) * 1.15, show: false },
     );
+    // An alert neither passes nor fails: it is silent, and then it fires.
+    const alert = probe.kind === ALERT;
     const { passed, failed, latency, unknown } = shape(rows, begin, end, this.meta.final);
     const areas = unknown.map(([from, to]) => [{ xAxis: from, itemStyle: { color: hatch(ink.quiet) } }, { xAxis: to }]);
     if (at.bitten) {
@@ -183,12 +187,13 @@ class RunChart {
       {
         name: `passed ${probe.key}`, type: "line", step: "end", stack: `share ${probe.key}`, symbol: "none",
         xAxisIndex: index, yAxisIndex: 2 * index, data: passed, connectNulls: false,
-        lineStyle: { width: 1.5, color: ink.pass }, areaStyle: { color: ink.pass, opacity: 0.2 }, z: 2,
+        lineStyle: { width: 1.5, color: alert ? ink.fires : ink.pass },
+        areaStyle: { color: alert ? ink.fires : ink.pass, opacity: alert ? 0.5 : 0.2 }, z: 2,
       },
       {
         name: `failed ${probe.key}`, type: "line", step: "end", stack: `share ${probe.key}`, symbol: "none",
         xAxisIndex: index, yAxisIndex: 2 * index, data: failed, connectNulls: false,
-        lineStyle: { width: 0 }, areaStyle: { color: ink.fail, opacity: 0.9 }, z: 3,
+        lineStyle: { width: 0 }, areaStyle: { color: alert ? ink.quiet : ink.fail, opacity: alert ? 0.08 : 0.9 }, z: 3,
       },
       {
         name: `latency ${probe.key}`, type: "line", symbol: "none", xAxisIndex: index, yAxisIndex: 2 * index + 1,
@@ -214,8 +219,9 @@ class RunChart {
       let what = "unknown";
       if (near && time - near[0] < UNKNOWN_AFTER_MS && near[2]) {
         what = `${near[1]} of ${near[2]} passed`;
+        if (probe.kind === ALERT) what = near[1] ? "firing" : "not firing";
         if (near[3] !== null) what += `, ${Math.round(near[3])} ms`;
-        if (near[1] < near[2] && near[4]) what += ` · ${String(near[4]).slice(0, 60)}`;
+        if (near[1] < near[2] && near[4] && near[4] !== what) what += ` · ${String(near[4]).slice(0, 60)}`;
       }
       line.textContent = `${probe.title}: ${what}`;
       box.append(line);

@@ -376,9 +376,29 @@ def test_envoys_own_word_about_its_control_plane(site: Site) -> None:
     assert look(ProbeKind.ENVOY_STAT, url=site.url).passed is True
     site.answers["/stats"] = (200, "control_plane.connected_state: 0\n")
     cut = look(ProbeKind.ENVOY_STAT, url=site.url)
-    assert (cut.passed, cut.detail) == (False, "0, wanted at least 1")
+    assert (cut.passed, cut.detail) == (
+        False,
+        "0, wanted at least 1: control_plane.connected_state",
+    )
     path = site.asked[0][0]
-    assert parse_qs(urlsplit(path).query)["filter"] == [r"^control_plane\.connected_state$"]
+    assert parse_qs(urlsplit(path).query)["filter"] == [r"(^|\.)control_plane\.connected_state$"]
+
+
+def test_with_a_stream_per_resource_every_one_of_them_counts(site: Site) -> None:
+    """As Contour configures Envoy: each kind of resource has a connection of its own."""
+    streams = (
+        "cluster.shop_shop_80.control_plane.connected_state: 1\n"
+        "cluster_manager.cds.control_plane.connected_state: {cds}\n"
+        'cluster_manager.cds.control_plane.identifier: ""\n'
+        "listener_manager.lds.control_plane.connected_state: 1\n"
+    )
+    site.answers["/stats"] = (200, streams.format(cds=1))
+    assert look(ProbeKind.ENVOY_STAT, url=site.url).passed is True
+    site.answers["/stats"] = (200, streams.format(cds=0))
+    cut = look(ProbeKind.ENVOY_STAT, url=site.url)
+    assert cut.passed is False
+    assert "cluster_manager.cds" in cut.detail
+    assert "2 of 3 hold" in cut.seen
 
 
 @pytest.mark.parametrize("answer", [(200, ""), (404, ""), (200, "other: 1")])

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import socket
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser
 
-from gamedays.choices import ProbeKind
+from gamedays.choices import ProbeKind, Verdict
+from gamedays.execution.judge_alerts import judge_alert
+from gamedays.models import Probe, SampleBlock
 from gamedays.operations.metrics import set_metrics_source
 from gamedays.operations.probe_drafts import ProbeDraft
 from gamedays.operations.probe_editing import create_probe, set_probe_enabled
@@ -75,6 +78,33 @@ def test_probes(live_server: Any, browser: Browser, settings: Any) -> None:  # n
     }
     _shoot(browser, live_server.url, paths)
     _shoot_tried(browser, live_server.url)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_alert_in_a_run(live_server: Any, browser: Browser) -> None:  # noqa: F811
+    cast = make_cast()
+    probes = [p for p in factories.make_probes(cast) if p.key in ("shop", "api-read")]
+    alert = Probe.objects.create(
+        cluster=cast.cluster,
+        key="paged",
+        title="Somebody is paged",
+        kind=ProbeKind.ALERT_EXPECTED,
+        parameters={"alert": "ShopIsDown", "within_s": 60},
+        position=1,
+    )
+    run = factories.make_run(cast, ago_s=90_000)
+    factories.make_samples(run, [*probes, alert])
+    fires_from = (run.bitten_at or run.asked_at) + dt.timedelta(seconds=23)
+    for block in SampleBlock.objects.filter(injection=run, probe=alert):
+        for row in block.samples:
+            at = block.started_at + dt.timedelta(milliseconds=row[0])
+            fires = fires_from <= at < fires_from + dt.timedelta(seconds=60)
+            row[1:] = [int(fires), 1, 12.0, "" if fires else "not firing"]
+        block.save()
+    run.judgement = [judge_alert(run, alert, ended_at=run.ended_at or run.asked_at)]
+    run.verdict = Verdict.HELD
+    run.save()
+    _shoot(browser, live_server.url, {"run-alert": f"/runs/{run.pk}/"})
 
 
 def _shoot_tried(browser: Browser, base: str) -> None:  # noqa: F811
