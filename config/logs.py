@@ -11,21 +11,21 @@ import structlog
 from django.http import HttpRequest, HttpResponseBase
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from core.redaction import HIDDEN, redact_text
+
 SECRET_NAMES = re.compile(
     r"password|passwd|secret|token|authorization|cookie|private|credential|kubeconfig|_key$|^key$",
     re.IGNORECASE,
 )
-URL_PASSWORD = re.compile(r"(?<=://)([^/\s:@]*):[^/\s@]+@")
-HIDDEN = "[hidden]"
 
 
 def hide_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Hide values whose names say that they are secret, and passwords inside URLs."""
+    """Hide values whose names say that they are secret, and what has the shape of one."""
     for name, value in event.items():
         if SECRET_NAMES.search(name):
             event[name] = HIDDEN
-        elif isinstance(value, str) and "://" in value:
-            event[name] = URL_PASSWORD.sub(rf"\1:{HIDDEN}@", value)
+        elif isinstance(value, str):
+            event[name] = redact_text(value)
     return event
 
 

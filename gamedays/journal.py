@@ -16,6 +16,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 from django.db.models import F
 from django.utils import timezone
 
+from core.redaction import redact, redact_shapes
 from gamedays.choices import ALLOWED, FINAL, Alarm, EntryKind, InjectionState, PodSource
 from gamedays.drivers.cluster import PodSighting
 from gamedays.execution.judge import judge_run
@@ -37,6 +38,8 @@ R = TypeVar("R")
 BLOCK_S = 10
 _SEEN_AGAIN = dt.timedelta(seconds=8)
 _HAS_PROCESSES = ("Running", "Terminating")
+_TEXTS = ("reason", "doubt", "recipe", "fingerprint")
+"""Columns that hold what others said. By shape only: the recipe is acted on later."""
 _MARKS = ("armed", "injecting", "bitten", "undo_asked", "undone", "restored")
 
 
@@ -108,7 +111,8 @@ class Journal:
             found = Injection.objects.filter(pk=run.id, state=run.state)
             if unless_aborted:
                 found = found.filter(abort_requested_at__isnull=True)
-            rows = found.update(state=to, **changes)
+            said = {name: redact_shapes(changes[name]) for name in _TEXTS if name in changes}
+            rows = found.update(state=to, **{**changes, **said})
             if rows != 1:
                 transaction.set_rollback(True)
                 return None
@@ -132,7 +136,7 @@ class Journal:
             offset_ms = round((sample.at - start).total_seconds() * 1000)
             latency = None if sample.latency_ms is None else round(sample.latency_ms, 1)
             self._blocks[sample.probe_id, start].append(
-                [offset_ms, sample.passed, sample.attempts, latency, sample.detail]
+                [offset_ms, sample.passed, sample.attempts, latency, redact_shapes(sample.detail)]
             )
             touched.add((sample.probe_id, start))
         if not touched:
@@ -346,7 +350,11 @@ def _entry(
     injection_id: uuid.UUID, kind: EntryKind, text: str, data: Mapping[str, Any]
 ) -> TimelineEntry:
     return TimelineEntry.objects.create(
-        injection_id=injection_id, at=timezone.now(), kind=kind, text=text, data=dict(data)
+        injection_id=injection_id,
+        at=timezone.now(),
+        kind=kind,
+        text=redact_shapes(text),
+        data=redact(dict(data)),
     )
 
 

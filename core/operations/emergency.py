@@ -14,6 +14,7 @@ from django.utils import timezone
 from core import policies
 from core.errors import Conflict, Invalid
 from core.models import EmergencyStop
+from core.redaction import redact_text
 from core.selectors import current_stop
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def record_release(*, actor: User, reason: str) -> EmergencyStop:
 
 
 def _checked(text: str, field: str) -> str:
-    text = text.strip()
+    text = redact_text(text.strip())
     if len(text) > _TEXT_MAX:
         raise Invalid(f"At most {_TEXT_MAX} characters; this text has {len(text)}.", field=field)
     return text

@@ -18,6 +18,7 @@ from django.utils import timezone
 
 from core import policies
 from core.errors import Conflict, DomainError, Invalid, NotAllowed
+from core.redaction import redact_text
 from gamedays.choices import (
     BY_HAND_WHERE_GONE,
     BY_HAND_WHERE_STUCK,
@@ -58,7 +59,7 @@ def resolve_by_hand(*, actor: User, injection: Injection, reason: str, seen: str
             f"Only a lead of {injection.cluster.team} may answer for a fault that could not be "
             "proved undone. Ask one of them."
         )
-    reason, seen = reason.strip(), seen.strip()
+    reason, seen = redact_text(reason.strip()), redact_text(seen.strip())
     errors = _complaints(reason, seen)
     if errors:
         field = next(iter(errors))

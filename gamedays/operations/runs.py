@@ -15,6 +15,7 @@ from core.errors import Conflict, Invalid, NotFound
 from core.operations.clusters import require_target
 from core.operations.emergency import require_no_stop
 from core.operations.slots import release_slot, take_slot
+from core.redaction import redact_text
 from gamedays.choices import FINAL, EntryKind, GamedayState, InjectionState, VerificationTask
 from gamedays.models import AgendaItem, Gameday, Injection, Lease, TimelineEntry, Verification
 from gamedays.operations.locks import lock_gameday
@@ -171,7 +172,11 @@ def add_note(*, actor: User, injection: Injection, text: str) -> TimelineEntry:
             f"A note has at most {_NOTE_MAX} characters; this one has {len(text)}.", field="text"
         )
     return TimelineEntry.objects.create(
-        injection=injection, at=timezone.now(), kind=EntryKind.NOTE, text=text, actor=actor
+        injection=injection,
+        at=timezone.now(),
+        kind=EntryKind.NOTE,
+        text=redact_text(text),
+        actor=actor,
     )
 
 

@@ -7,10 +7,11 @@ import threading
 import time
 import uuid
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import structlog
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandParser
 from django.db import DatabaseError, InterfaceError, close_old_connections, connection
 
 from gamedays.choices import BEFORE_ARMING, FINAL, InjectionState
@@ -54,7 +55,15 @@ class LeaseTable:
 class Command(BaseCommand):
     help = "Take over injections whose conductor is gone, and undo them. Needs no Celery or Redis."
 
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--heartbeat",
+            type=Path,
+            help="touched after every look that the database answered; for a health check",
+        )
+
     def handle(self, *args: Any, **options: Any) -> None:
+        heartbeat: Path | None = options["heartbeat"]
         stopping = shell.Stopping()
         # The handler only notes it: it runs inside this very loop's waiting, and an event that
         # is set from there could wait for a lock that the wait holds.
@@ -74,6 +83,8 @@ class Command(BaseCommand):
                     )
                     thread.start()
                     conducting[injection_id] = thread
+                if heartbeat is not None:
+                    heartbeat.touch()
             except (DatabaseError, InterfaceError) as error:
                 # The guards' own deadlines hold while we cannot read; look again at once.
                 log.warning("watchdog_without_database", error=str(error))

@@ -1,0 +1,45 @@
+"""The compose file: who is asked for their health, and who holds which key."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.guard.running import ROOT
+
+QA, PRODUCTION = "BELAY_QA_CREDENTIALS_KEY", "BELAY_PRODUCTION_CREDENTIALS_KEY"
+
+
+@pytest.fixture(scope="module")
+def services() -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((ROOT / "docker/compose.yaml").read_text())["services"]
+    return found
+
+
+def test_everything_that_stays_up_is_asked_for_its_health(services: dict[str, Any]) -> None:
+    lasting = {name for name, service in services.items() if service.get("restart") != "no"}
+    assert {name for name in lasting if "healthcheck" not in services[name]} == set()
+
+
+def test_the_fault_engine_never_holds_the_production_key(services: dict[str, Any]) -> None:
+    holders = {n for n, service in services.items() if PRODUCTION in service.get("environment", {})}
+    assert holders == {"worker-steps", "owner"}
+    queues = {
+        word.partition("=")[2]
+        for word in services["worker-steps"]["command"]
+        if str(word).startswith("--queues")
+    }
+    assert queues == {"steps"}, "no fault runs where the key is"
+
+
+def test_each_queue_has_a_worker(services: dict[str, Any]) -> None:
+    taken = [
+        queue
+        for service in services.values()
+        for word in service.get("command", [])
+        if str(word).startswith("--queues=")
+        for queue in word.partition("=")[2].split(",")
+    ]
+    assert sorted(taken) == ["default", "faults", "steps"]
