@@ -91,7 +91,8 @@ class Fleet:
             client.connect_ahead()
             return armed
 
-        return self._all(faults, arm_one)
+        by_api = any(fault.objects for fault in faults.values())
+        return self._all(faults, arm_one, patience_s=_INJECT_S if by_api else _CALL_S)
 
     def inject(self, order_id: str, nodes: Iterable[str]) -> dict[str, Reply[OrderReport]]:
         return self._all(

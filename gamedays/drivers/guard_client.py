@@ -149,7 +149,9 @@ class GuardClient:
             credential=credential,
         )
         # Without what is absent, a guard of an earlier version understands an earlier fault.
-        return self._ask(Armed, "arm", compact(to_json(request)))
+        body = compact(to_json(request))
+        # A guard tries every change of an object on the API server before it takes the order.
+        return self._ask(Armed, "arm", body, timeout_s=INJECT_TIMEOUT_S if fault.objects else None)
 
     def inject(self, order_id: str) -> OrderReport:
         session, sequence = self._next()
