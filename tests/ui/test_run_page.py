@@ -6,8 +6,9 @@ import datetime as dt
 import re
 
 import pytest
+from django.utils import timezone
 
-from gamedays.choices import InjectionState, Verdict
+from gamedays.choices import Alarm, EntryKind, InjectionState, Verdict
 from gamedays.models import Gameday, TimelineEntry
 from tests.people import API, Cast
 from tests.ui import factories
@@ -223,3 +224,44 @@ def test_a_stuck_run_says_what_to_check_and_a_lead_signs(cast: Cast, client_of: 
     assert 'data-state="resolved_by_hand"' in said.content.decode()
     assert 'data-testid="not-stuck"' in lea.get(path).content.decode()
     assert client_of("otto").get(path).status_code == 404
+
+
+def test_an_alarm_stands_on_the_page_and_not_only_on_the_timeline(
+    cast: Cast, client_of: As
+) -> None:
+    run = factories.make_run(cast, InjectionState.ACTIVE)
+    text = "Mass termination: 8 of 20 pods (40%) were terminated or evicted: shop/prices-1."
+    for data in ({"alarm": Alarm.MASS_TERMINATION}, {"alarm": Alarm.STUCK}, {}):
+        TimelineEntry.objects.create(
+            injection=run, at=timezone.now(), kind=EntryKind.ALARM, text=text, data=data
+        )
+    page = client_of("vera").get(f"/runs/{run.pk}/live/", headers=HTMX).content.decode()
+    shown = re.findall(r'data-testid="alarm" data-alarm="(\w*)"', page)
+    assert shown == ["mass_termination"], "that the way back is stuck has a place of its own"
+    [place] = re.findall(r'data-testid="alarm".*?</div>', page, re.DOTALL)
+    assert text in place
+
+
+@pytest.mark.parametrize(
+    ("line", "bound", "measured"),
+    [
+        (
+            {"kind": "terminations", "bound": {"max_terminated_share": 0.2}, "measured": {
+                "before": 20, "terminated": [{"namespace": "shop", "name": "a"}]}},
+            "20", "1 terminated",
+        ),
+        ({"kind": "stop", "bound": {"abort_after_s": 7}, "measured": {}}, "7 s", "nothing"),
+        ({"kind": "alert", "bound": {"within_s": 45}, "measured": {"fired_after_s": 12.5}},
+         "45 s", "12.5 s"),
+    ],
+)  # fmt: skip
+def test_every_kind_of_line_has_its_bound_and_its_figure(
+    cast: Cast, client_of: As, line: dict[str, object], bound: str, measured: str
+) -> None:
+    judged = {"key": "k", "title": "T", "sentence": "S", "result": "broke"} | line
+    run = factories.make_run(cast, verdict=Verdict.BROKE, judgement=[judged])
+    page = client_of("vera").get(f"/runs/{run.pk}/").content.decode()
+    [row] = re.findall(r'<tr data-testid="judgement".*?</tr>', page, re.DOTALL)
+    cells = re.findall(r'data-label="(?:Bound|Measured)">(.*?)</td>', row, re.DOTALL)
+    assert bound in cells[0]
+    assert measured in cells[1]
