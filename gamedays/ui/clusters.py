@@ -29,7 +29,6 @@ def clusters(request: HttpRequest) -> HttpResponse:
             "setups": core_selectors.setups_in_progress(user),
             "is_owner": user.is_superuser,
             "embedded": settings.BELAY_EMBEDDED_DATABASE,
-            "marker": {"name": MARKER_NAME, "namespace": MARKER_NAMESPACE},
         },
     )
 
