@@ -313,7 +313,7 @@ def test_the_commands(
 ) -> None:
     file = tmp_path / "bundle.json"
     call_command("cluster", "bundle", "qa-one", str(file))
-    assert "the undo of 1 guards" in capsys.readouterr().out
+    assert "the undo on every guard (1)" in capsys.readouterr().out
     call_command("cluster", "drill", "qa-one", str(file))
     assert "The drill passed" in capsys.readouterr().out
     with pytest.raises(CommandError, match="Known are: qa-one"):

@@ -13,7 +13,7 @@ from core import kube
 from core.choices import Stage
 from core.crypto import decrypt, encrypt
 from core.errors import DomainError, NotAllowed, NotFound
-from core.models import Cluster, SlotClaim
+from core.models import Cluster, SlotClaim, User
 from gamedays.choices import GamedayState, InjectionState
 from gamedays.execution import shell
 from gamedays.operations.clusters import retire_cluster
@@ -92,3 +92,22 @@ def test_an_abort_leaves_a_claimed_fault_to_its_conductor(cast: Cast) -> None:
     assert aborted.abort_requested_by == cast.vera
     assert SlotClaim.objects.filter(cluster=cast.cluster, released_at=None).exists()
     assert aborted.lease.fence == 1
+
+
+def test_one_more_address_is_looked_at_from_the_shell(cast: Cast) -> None:
+    call_command("cluster", "add-probe", "qa-range", "Cart=https://cart.example.org/healthz")
+    probe = cast.cluster.probes.get(title="Cart")
+    assert (probe.kind, probe.felt_by_users) == ("http", True)
+    assert probe.parameters["url"] == "https://cart.example.org/healthz"
+    with pytest.raises(CommandError, match="write TITLE=URL"):
+        call_command("cluster", "add-probe", "qa-range", "Cart")
+
+
+def test_an_owner_is_never_guessed_where_there_are_several(cast: Cast) -> None:
+    User.objects.create_superuser("paul", password="rope and harness")
+    words = ("add-probe", "qa-range", "Cart=https://cart.example.org/")
+    with pytest.raises(CommandError, match="--as olga, paul"):
+        call_command("cluster", *words)
+    call_command("cluster", "--as", "paul", *words)
+    with pytest.raises(CommandError, match="'lea' is no active platform owner"):
+        call_command("cluster", "--as", "lea", *words)

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from core.models import EmergencyStop
 from gamedays.choices import FindingStatus, InjectionState, Outcome, Verdict
 from tests.people import API, book, make_cast
 from tests.ui import factories
@@ -134,4 +135,16 @@ def test_over(live_server: Any, browser: Browser) -> None:
         "cluster": "/clusters/qa-range/",
         "you": "/you/",
     }
+    _shoot(browser, live_server.url, paths)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_stopped(live_server: Any, browser: Browser) -> None:
+    cast = make_cast()
+    reason = "qa-2: the guard on qa-2 gave no answer to undo within 2 s."
+    run = factories.make_run(cast, InjectionState.UNDO_STUCK, reason=reason)
+    paths = {"by-hand": f"/runs/{run.pk}/by-hand/", "emergency-off": "/emergency/"}
+    _shoot(browser, live_server.url, paths)
+    EmergencyStop.objects.create(set_by=cast.erik, why="The shop answers 503 since 14:02.")
+    paths = {"emergency": "/emergency/", "week-stopped": "/"}
     _shoot(browser, live_server.url, paths)

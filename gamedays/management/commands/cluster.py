@@ -13,8 +13,11 @@ from core.errors import DomainError
 from core.management.asking import platform_owner, read_input
 from core.models import Cluster, Team
 from core.operations.clusters import register_cluster, rotate_token
+from gamedays.choices import ProbeKind
 from gamedays.operations.bundle import drill_bundle, make_bundle
 from gamedays.operations.clusters import retire_cluster
+from gamedays.operations.probe_drafts import ProbeDraft
+from gamedays.operations.probe_editing import create_probe
 from gamedays.operations.probes import UserProbe, check_user_probes, create_standard_probes
 
 
@@ -37,6 +40,9 @@ class Command(BaseCommand):
             metavar="TITLE=URL",
             help="an address that a user would feel; may be given several times",
         )
+        add_probe = verbs.add_parser("add-probe", help="look at one more address that users feel")
+        add_probe.add_argument("name")
+        add_probe.add_argument("probe", metavar="TITLE=URL")
         rotate = verbs.add_parser("rotate-token", help="store a newer credential of the cluster")
         rotate.add_argument("name")
         rotate.add_argument("--kubeconfig", type=Path, required=True)
@@ -62,6 +68,21 @@ class Command(BaseCommand):
         retire_cluster(actor=actor, cluster=cluster, reason=options["reason"])
         self.stdout.write(f"{options['name']} is retired; its history stays readable.")
 
+    def _add_probe(self, options: dict[str, Any]) -> None:
+        actor, cluster = platform_owner(options["actor"]), _cluster(options["name"])
+        user = _probe(options["probe"])
+        draft = ProbeDraft(
+            kind=ProbeKind.HTTP,
+            title=user.title,
+            parameters={"url": user.url},
+            felt_by_users=True,
+        )
+        probe = create_probe(actor=actor, cluster=cluster, draft=draft)
+        self.stdout.write(
+            f"{cluster.name} has the probe {probe.key}. Other kinds, and trying one, are on the "
+            "cluster's page."
+        )
+
     def _rotate_token(self, options: dict[str, Any]) -> None:
         actor, cluster = platform_owner(options["actor"]), _cluster(options["name"])
         rotate_token(actor=actor, cluster=cluster, kubeconfig=read_input(options["kubeconfig"]))
@@ -73,8 +94,8 @@ class Command(BaseCommand):
         actor, cluster = platform_owner(options["actor"]), _cluster(options["name"])
         made = make_bundle(actor=actor, cluster=cluster, path=options["file"])
         self.stdout.write(
-            f"{options['file']} opens the undo of {len(made.guards)} guards, and nothing else. "
-            "Keep it where you can reach it when Belay is gone, then try it: "
+            f"{options['file']} opens the undo on every guard ({len(made.guards)}), and nothing "
+            "else. Keep it where you can reach it when Belay is gone, then try it: "
             f"belay cluster drill {cluster.name} {options['file']}"
         )
 
