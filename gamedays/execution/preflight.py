@@ -73,8 +73,8 @@ def steady(samples: dict[int, tuple[int, int]], world: World) -> list[str]:
     if not world.watch.probes:
         return [
             (
-                "The cluster has no probes, so nothing could be seen. Retire it, and register it "
-                "again with `manage.py cluster register … --probe TITLE=URL`."
+                "The cluster has no probes that are on, so nothing could be seen. Add one that a "
+                "user would feel on the cluster's page."
             )
         ]
     problems = []

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from core.errors import Invalid, NotAllowed
 from gamedays.choices import ProbeKind
 from gamedays.models import Probe
+from gamedays.probes.registry import clean_parameters
 
 if TYPE_CHECKING:
     from core.models import Cluster, User
@@ -36,12 +37,17 @@ def check_user_probes(users: Sequence[UserProbe]) -> None:
     """Refuse what `create_standard_probes` would refuse, before a cluster is registered for it.
 
     Raises:
-        Invalid: no address at all, or two of one name, of which only the first would be asked.
+        Invalid: no address at all, one that is none, or two of one name, of which only the first
+            would be asked.
     """
     if not users:
         raise Invalid("Name at least one address that a user would feel.", field="users")
     keys = [user.key for user in users]
     for user in users:
+        try:
+            clean_parameters(ProbeKind.HTTP, {"url": user.url, "host": user.host})
+        except Invalid as error:
+            raise Invalid(f"The probe {user.title!r}: {error.message}", field="users") from None
         ours = user.key in _OURS or user.key.startswith(_OURS_BY_NODE)
         if ours or keys.count(user.key) > 1:
             whose = "one of Belay's own probes" if ours else "another one"
@@ -71,7 +77,7 @@ def create_standard_probes(
             "key": user.key,
             "title": user.title,
             "kind": ProbeKind.HTTP,
-            "parameters": {"url": user.url, "host": user.host, "status": 200},
+            "parameters": clean_parameters(ProbeKind.HTTP, {"url": user.url, "host": user.host}),
             "felt_by_users": True,
             "timeout_s": USER_PATIENCE_S,
         }

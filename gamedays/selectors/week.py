@@ -16,6 +16,7 @@ from core.models import ClusterSetup, Node
 from gamedays.choices import FindingStatus, GamedayState, InjectionState, Purpose, Verdict
 from gamedays.models import Finding, Gameday, Injection, Probe, Verification
 from gamedays.selectors import bookings
+from gamedays.selectors.probes import lacks_metrics
 
 if TYPE_CHECKING:
     from core.models import Cluster, User
@@ -97,7 +98,13 @@ def missing_for(cluster: Cluster) -> list[str]:
         )
     if not Probe.objects.filter(cluster=cluster, enabled=True, felt_by_users=True).exists():
         problems.append(
-            "No probe that a user would feel: a run could break, but never be called held."
+            "No probe that a user would feel: a run could break, but never be called held. Add one "
+            "on the cluster’s page."
+        )
+    if lacks_metrics(cluster):
+        problems.append(
+            "Probes ask a Prometheus and none is named, so that they stay unknown and every fault "
+            "is refused. A lead names it on the cluster’s page, or switches those probes off."
         )
     return problems
 

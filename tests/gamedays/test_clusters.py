@@ -37,6 +37,7 @@ def cast() -> Cast:
         (["Shop=http://a.example/", "shop=http://b.example/"], "another title"),
         (["API read=http://a.example/"], "one of Belay's own probes"),
         (["etcd qa 1=http://a.example/"], "one of Belay's own probes"),
+        (["Shop=http://127.1/"], "names no host"),
         (["Shop=http://a.example/"], "no-such-kubeconfig cannot be read"),
     ],
 )
