@@ -6,7 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from core.errors import ClusterUnreachable, DomainError
-from gamedays.drivers.fleet import NodeStatus
+from gamedays.drivers.fleet import NodeStatus, Phase
 from gamedays.execution import restoration_objects
 from gamedays.execution.recipe import NotReadyError, as_recipe, plan_of, resolve, target_nodes
 from gamedays.probes.registry import KINDS
@@ -101,6 +101,13 @@ def prepare(run: Run, world: World) -> tuple[dict[str, Any], dict[str, Any]]:
     for node, reply in replies.items():
         if reply.value is None:
             raise NotReadyError(f"The guard on {node} stopped answering.")
+        order = reply.value.order
+        if order is not None and order.phase is not Phase.UNDONE:
+            # What stands there now is not the state before: these rows are older than the order.
+            raise NotReadyError(
+                f"The guard on {node} holds order {order.order_id} ({order.phase}). Wait until "
+                "it is undone."
+            )
         before[node] = _fingerprint(reply.value)
     faults = resolve(run, world)
     fingerprint: dict[str, Any] = {"nodes": before}

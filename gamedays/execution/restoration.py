@@ -103,7 +103,7 @@ def _node_checks(run: Run, node: str, reply: Reply[NodeStatus] | None) -> list[C
                 )
             )
             continue
-        hit = fault is not None and fault.component == part.component and _was_injected(run, status)
+        hit = fault is not None and fault.component == part.component and _was_hit(run, status)
         checks += _component_checks(node, part, was, hit=hit)
     return checks + _cut_checks(run, node, reply)
 
@@ -187,7 +187,11 @@ def _component_checks(
     return checks
 
 
-def _was_injected(run: Run, status: NodeStatus) -> bool:
-    """By the guard's journal, not by our rows: they may have missed the effect."""
+def _was_hit(run: Run, status: NodeStatus) -> bool:
+    """By the guard's journal, not by our rows: they may have missed the effect.
+
+    A guard that ended between its journalled intent and the strike injected nothing: the old
+    process is then the right one, and a new one will never come.
+    """
     order = status.order
-    return bool(order and order.order_id == run.order_id and order.injected_at)
+    return bool(order and order.order_id == run.order_id and order.injected_at and order.bitten)

@@ -48,7 +48,8 @@ class Kill:
         recipe = order.recipe
         running = [
             process
-            for process in world.node.processes(recipe.target, recipe.pod_uid)
+            # Of any pod: the kubelet may take up a manifest that was edited before the arming.
+            for process in world.node.processes(recipe.target)
             if not order.bitten or process.info not in order.processes_before
         ]
         if running:

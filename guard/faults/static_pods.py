@@ -86,10 +86,17 @@ def kill_pod(order: Order, node: Node) -> list[ProcessInfo]:
 
 
 def running_anew(order: Order, node: Node) -> bool:
-    """Does the armed pod run again? What outlived its SIGKILL is not a recovery."""
+    """Does the target run again? What outlived its SIGKILL is not a recovery.
+
+    A pod with a bad flag is another pod and must not count. Without one, any static pod of the
+    component does: a manifest that somebody had edited just before the arming belongs to a pod
+    that was not running yet, and comes back as that one.
+    """
+    recipe = order.recipe
+    pod_uid = recipe.pod_uid if recipe.fault.flag is not None else None
     return any(
         order.undo_attempts == 0 or process.info not in order.processes_before
-        for process in node.processes(order.recipe.target, order.recipe.pod_uid)
+        for process in node.processes(recipe.target, pod_uid)
     )
 
 
