@@ -76,6 +76,7 @@ def await_undone(node: NodeLook) -> dict[str, Any]:
         (SCHEDULER, {"kind": "hold", "component": SCHEDULER}),
         (CONTROLLERS, {"kind": "kill", "component": CONTROLLERS}),
     ],
+    ids=lambda one: one.get("flag", one["kind"]) if isinstance(one, dict) else "",
 )
 def test_a_control_plane_component_is_broken_and_comes_back_as_it_was(
     qa: QaCluster, component: str, fault: dict[str, str]

@@ -13,11 +13,6 @@ POD = Endpoint(address="10.244.1.7", port=5000)
 CUT = Fault(kind=FaultKind.CUT, hold_s=60, endpoints=[REGISTRY, POD])
 
 
-@pytest.fixture
-def site() -> Site:
-    return Site()
-
-
 def test_it_has_bitten_when_the_kernel_lists_it_and_nothing_gets_through(site: Site) -> None:
     order_id = site.arm(fault=CUT).report.order_id
     assert site.rules.until == {}, "armed is not cut"

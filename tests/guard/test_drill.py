@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
-
 from guard.protocol import Fault, FaultKind, Phase, UndoReason
 from tests.guard.world import STATE, Site
 
 DRILL = Fault(kind=FaultKind.DRILL, hold_s=5)
 MARK = STATE / "drill"
-
-
-@pytest.fixture
-def site() -> Site:
-    return Site()
 
 
 def test_a_drill_that_nobody_renews_expires_and_is_undone(site: Site) -> None:

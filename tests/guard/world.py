@@ -8,12 +8,15 @@ import hashlib
 import uuid
 from pathlib import Path
 
+import pytest
+
 from guard.journal import Journal
 from guard.orders import Orders
 from guard.protocol import (
     Armed,
     ArmRequest,
     Boot,
+    Code,
     Component,
     Endpoint,
     Fault,
@@ -25,7 +28,7 @@ from guard.protocol import (
     ProcessInfo,
     RenewRequest,
 )
-from guard.world import FoundManifest, FoundProcess
+from guard.world import FoundManifest, FoundProcess, RefusedError
 
 STATIC_POD = "0123456789abcdef0123456789abcdef"
 FLAGGED_POD = "fedcba9876543210fedcba9876543210"
@@ -355,6 +358,11 @@ class Site:
         report = self.orders.report()
         assert report is not None
         return report
+
+
+def refused(code: Code) -> pytest.RaisesExc[RefusedError]:
+    """A refusal with this code."""
+    return pytest.raises(RefusedError, check=lambda error: error.code is code)
 
 
 def fault(
