@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 EXIT_CONFIG = 78
 STALL_S = 10.0
+UNSERVED_UNDO_S = 6.0
+"""Less than STALL_S: the parent takes a worker that shows no life for one that is stuck."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -90,6 +92,7 @@ def _run(asked: argparse.Namespace) -> int:
     try:
         load_policy(_paths(asked).policy)
     except PolicyError as error:
+        _undo_without_serving(_paths(asked))
         return _fail(str(error), EXIT_CONFIG)
     options = ("kubernetes", "state", "run", "proc")
     words = [word for name in options for word in (f"--{name}", str(getattr(asked, f"{name}_dir")))]
@@ -105,9 +108,25 @@ def _work(asked: argparse.Namespace) -> int:
     try:
         worker = Worker(_paths(asked), asked.pipe)
     except (PolicyError, ssl.SSLError, FileNotFoundError) as error:
+        _undo_without_serving(_paths(asked))
         return _fail(f"this guard cannot serve: {error}", EXIT_CONFIG)
     worker.run()
     return 0
+
+
+def _undo_without_serving(paths: Paths) -> None:
+    """Nobody can renew at a guard that cannot serve, so what is live is undone now.
+
+    Bounded: the kubelet starts us again, and the undo goes on from the journal.
+    """
+    from guard.local import Ask, ask_and_wait
+
+    if not paths.state.is_dir():
+        return
+    try:
+        ask_and_wait(paths, Ask.UNDO_ALL, UNSERVED_UNDO_S)
+    except (TimeoutError, OSError) as error:
+        print(str(error), file=sys.stderr, flush=True)
 
 
 def _healthz(asked: argparse.Namespace) -> int:

@@ -18,7 +18,7 @@ from guard.log import log
 from guard.nft import NftRules
 from guard.node import RealNode
 from guard.orders import Orders
-from guard.policy import Paths, load_policy
+from guard.policy import Paths, policy_or_none_to_arm
 from guard.protocol import Phase, UndoReason
 from guard.record import Order
 
@@ -68,7 +68,7 @@ def ask_and_wait(paths: Paths, ask: Ask, timeout_s: float) -> Order | None:
     orders = None
     if held is not None:
         orders = Orders(
-            policy=load_policy(paths.policy),
+            policy=policy_or_none_to_arm(paths.policy),
             journal=Journal(disk, paths.state),
             node=RealNode(paths),
             clock=clock,

@@ -186,9 +186,11 @@ class GuardSite:
         return [sys.executable, "-m", "guard", *words, *self.options()]
 
     def start(self) -> None:
-        words = ["run", "--stall", str(self.stall_s)]
+        self.start_as(self.command("run", "--stall", str(self.stall_s)))
+
+    def start_as(self, command: list[str]) -> None:
         with self.log.open("ab") as log:
-            self.parent = subprocess.Popen(self.command(*words), cwd=ROOT, stderr=log)
+            self.parent = subprocess.Popen(command, cwd=ROOT, stderr=log)
         await_true("the guard answers", self.answers)
 
     def end(self) -> None:
@@ -212,6 +214,23 @@ class GuardSite:
     def worker(self) -> int:
         await_true("there is a worker", self.workers)
         return self.workers()[0]
+
+    def kill_worker(self) -> None:
+        self.kill(self.worker())
+
+    @staticmethod
+    def kill(pid: int) -> None:
+        os.kill(pid, signal.SIGKILL)
+
+    @staticmethod
+    def stop_worker(pid: int) -> None:
+        """So that it cannot say goodbye when its parent goes."""
+        os.kill(pid, signal.SIGSTOP)
+
+    def run_to_end(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self.command(*words), cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+        )
 
     def client(
         self,
