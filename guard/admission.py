@@ -97,3 +97,22 @@ def tombstone_refusal(order_id: str) -> RefusedError:
     return RefusedError(
         Code.TOMBSTONE, f"order {order_id} was undone; nothing of it can happen here any more"
     )
+
+
+def same_request(order: Order, request: ArmRequest) -> bool:
+    """Is this the request that armed the order? Its answer may have been lost."""
+    recipe = order.recipe
+    return (recipe.order_id, recipe.fault, recipe.epoch, recipe.lease_s) == (
+        request.order_id,
+        request.fault,
+        request.epoch,
+        request.lease_s,
+    )
+
+
+def disk_refusal(order_id: str, error: object) -> RefusedError:
+    return RefusedError(
+        Code.DISK,
+        f"order {order_id} was not armed: its way back could not be written to the node's disk"
+        f" and read back ({error}). Make room on the node and arm a new order.",
+    )

@@ -13,7 +13,14 @@ from __future__ import annotations
 import dataclasses
 import threading
 
-from guard.admission import check_arm, check_freshness, check_inject, tombstone_refusal
+from guard.admission import (
+    check_arm,
+    check_freshness,
+    check_inject,
+    disk_refusal,
+    same_request,
+    tombstone_refusal,
+)
 from guard.faults import DRIVERS
 from guard.journal import Journal
 from guard.kube import HttpsApi, ObjectApi
@@ -85,7 +92,7 @@ class Orders:
             if self._ledger.buried(request.order_id):
                 raise tombstone_refusal(request.order_id)
             live = self._ledger.live
-            if live is not None and _same_request(live, request):
+            if live is not None and same_request(live, request):
                 return self._read_back(live)
             check_arm(request, self.policy, self._ledger.epoch, live)
             order = self._aimed(request)
@@ -99,7 +106,7 @@ class Orders:
                 armed = self._read_back(order)
             except (OSError, RefusedError) as error:
                 self._forget_unarmed(order)
-                raise _disk_refusal(order.order_id, error) from error
+                raise disk_refusal(order.order_id, error) from error
             log("armed", order_id=order.order_id, fault=dataclasses.asdict(request.fault))
             self.changed.notify_all()
             return armed
@@ -292,25 +299,7 @@ class Orders:
         try:
             stored = self._ledger.stored_sha256()
         except (OSError, ValueError) as error:
-            raise _disk_refusal(order.order_id, error) from error
+            raise disk_refusal(order.order_id, error) from error
         if stored != order.recipe.sha256():
-            raise _disk_refusal(order.order_id, "another order was read back than was written")
+            raise disk_refusal(order.order_id, "another order was read back than was written")
         return Armed(report=self._life.report(order), stored_sha256=stored)
-
-
-def _same_request(order: Order, request: ArmRequest) -> bool:
-    recipe = order.recipe
-    return (recipe.order_id, recipe.fault, recipe.epoch, recipe.lease_s) == (
-        request.order_id,
-        request.fault,
-        request.epoch,
-        request.lease_s,
-    )
-
-
-def _disk_refusal(order_id: str, error: object) -> RefusedError:
-    return RefusedError(
-        Code.DISK,
-        f"order {order_id} was not armed: its way back could not be written to the node's disk"
-        f" and read back ({error}). Make room on the node and arm a new order.",
-    )

@@ -7,7 +7,7 @@ guard is this order's; the undo takes all of it away and looks that nothing is l
 
 from __future__ import annotations
 
-from guard.faults.base import LOOK_CALMLY_S, LOOK_EAGERLY_S, Step
+from guard.faults.base import LOOK_CALMLY_S, LOOK_S, Step
 from guard.protocol import DEADLINE_MARGIN_S, Code, Credential, Phase
 from guard.record import Order, Recipe
 from guard.world import RefusedError, World
@@ -50,7 +50,7 @@ class Cut:
         bitten = got_through is False
         return Step(
             order=order.replace(bitten=bitten),
-            again_s=LOOK_CALMLY_S if bitten else LOOK_EAGERLY_S,
+            again_s=LOOK_CALMLY_S if bitten else LOOK_S,
         )
 
     def disarm(self, order: Order, world: World) -> Order:
