@@ -59,10 +59,10 @@ def metrics_source(cluster: Cluster) -> MetricsSource | None:
     return MetricsSource.objects.filter(cluster=cluster).select_related("updated_by").first()
 
 
-def lacks_metrics(cluster: Cluster) -> bool:
+def lacks_metrics(cluster: Cluster, probes: Iterable[Probe]) -> bool:
     """Whether probes that are on ask a Prometheus that nobody named."""
-    asking = cluster.probes.filter(enabled=True, kind__in=ASK_METRICS)
-    return asking.exists() and not MetricsSource.objects.filter(cluster=cluster).exists()
+    asking = any(probe.enabled and probe.kind in ASK_METRICS for probe in probes)
+    return asking and not MetricsSource.objects.filter(cluster=cluster).exists()
 
 
 def _row(probe: Probe) -> ProbeRow:

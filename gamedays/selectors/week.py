@@ -96,12 +96,13 @@ def missing_for(cluster: Cluster) -> list[str]:
             f"No guard on {', '.join(unguarded)}. Install it: manage.py guard install "
             f"{shlex.quote(cluster.name)} --kubeconfig OWNER_KUBECONFIG --image IMAGE"
         )
-    if not Probe.objects.filter(cluster=cluster, enabled=True, felt_by_users=True).exists():
+    looking = list(Probe.objects.filter(cluster=cluster, enabled=True))
+    if not any(probe.felt_by_users for probe in looking):
         problems.append(
             "No probe that a user would feel: a run could break, but never be called held. Add one "
             "on the cluster’s page."
         )
-    if lacks_metrics(cluster):
+    if lacks_metrics(cluster, looking):
         problems.append(
             "Probes ask a Prometheus and none is named, so that they stay unknown and every fault "
             "is refused. A lead names it on the cluster’s page, or switches those probes off."

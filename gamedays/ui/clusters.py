@@ -49,7 +49,7 @@ def cluster(request: HttpRequest, slug: str) -> HttpResponse:
             "can_book": may_book(user, card.cluster),
             "probe_list": probe_list(card.probes),
             "metrics_source": metrics_source(card.cluster),
-            "lacks_metrics": lacks_metrics(card.cluster),
+            "lacks_metrics": lacks_metrics(card.cluster, card.probes),
             "bundle": selectors.newest_bundle(card.cluster) if card.guarded else None,
             "is_owner": user.is_superuser,
             "runs": selectors.newest_runs(card.cluster),
