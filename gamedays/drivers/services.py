@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
 from typing import Any
-
-from kubernetes import client as k8s
-from urllib3.exceptions import HTTPError
+from urllib.parse import quote
 
 from core import kube
 from core.errors import ClusterRefused, ClusterUnreachable, NotFound
 from gamedays.scenarios.plan import Endpoint
 
+Object = dict[str, Any]
 _SERVICE_LABEL = "kubernetes.io/service-name"
 _ADDRESS_TYPES = ("InternalIP", "ExternalIP")
+_READ_S = 3.0
 
 
 def service_endpoints(
@@ -29,80 +31,84 @@ def service_endpoints(
         ClusterRefused: Belay's account may not read it.
         ClusterUnreachable: the API gave no answer.
     """
-    try:
-        with kube.typed(credentials) as api:
-            core = k8s.CoreV1Api(api)
-            service = core.read_namespaced_service(name, namespace)
-            slices = k8s.DiscoveryV1Api(api).list_namespaced_endpoint_slice(
-                namespace, label_selector=f"{_SERVICE_LABEL}={name}"
-            )
-            nodes = core.list_node() if _node_ports(service) else None
-    except k8s.ApiException as error:
-        raise _refused(error, namespace, name) from error
-    except (HTTPError, OSError) as error:
-        raise ClusterUnreachable(f"{credentials.server}: {type(error).__name__}") from error
-    found = _of_service(service) | _of_slices(slices.items)
-    if nodes is not None:
-        found |= _of_nodes(nodes.items, _node_ports(service))
+    what = f"service {namespace}/{name}"
+    place = f"namespaces/{quote(namespace, safe='')}"
+    plain = quote(name, safe="")
+    service = _ask(credentials, f"/api/v1/{place}/services/{plain}", what)
+    slices = _ask(
+        credentials,
+        f"/apis/discovery.k8s.io/v1/{place}/endpointslices"
+        f"?labelSelector={quote(f'{_SERVICE_LABEL}={name}', safe='')}",
+        f"endpointslices of {what}",
+    )
+    found = _of_service(service) | _of_slices(slices["items"])
+    ports = _node_ports(service)
+    if ports:
+        found |= _of_nodes(_ask(credentials, "/api/v1/nodes", "nodes")["items"], ports)
     return tuple(sorted(found))
 
 
-def _of_service(service: Any) -> set[Endpoint]:
-    spec = service.spec
-    balancer = (service.status.load_balancer if service.status else None) or None
-    ingress = (balancer.ingress if balancer else None) or []
+def _of_service(service: Object) -> set[Endpoint]:
+    spec = service["spec"]
+    ingress = service.get("status", {}).get("loadBalancer", {}).get("ingress") or []
     addresses = [
-        *(spec.cluster_i_ps or []),
-        *(spec.external_i_ps or []),
-        *(each.ip for each in ingress if each.ip),
+        *(spec.get("clusterIPs") or [spec.get("clusterIP")]),
+        *(spec.get("externalIPs") or []),
+        *(each.get("ip") for each in ingress),
     ]
     return {
-        Endpoint(address=address, port=port.port)
+        Endpoint(address=address, port=port["port"])
         for address in addresses
         if address and address != "None"  # a headless Service
-        for port in spec.ports or []
-        if _is_tcp(port)
+        for port in _tcp(spec.get("ports"))
     }
 
 
-def _of_slices(slices: list[Any]) -> set[Endpoint]:
+def _of_slices(slices: Iterable[Object]) -> set[Endpoint]:
     return {
-        Endpoint(address=address, port=port.port)
+        Endpoint(address=address, port=port["port"])
         for each in slices
-        for endpoint in each.endpoints or []
-        for address in endpoint.addresses or []
-        for port in each.ports or []
-        if port.port and _is_tcp(port)
+        for endpoint in each.get("endpoints") or []
+        for address in endpoint.get("addresses") or []
+        for port in _tcp(each.get("ports"))
+        if port.get("port")
     }
 
 
-def _of_nodes(nodes: list[Any], ports: list[int]) -> set[Endpoint]:
+def _of_nodes(nodes: Iterable[Object], ports: list[int]) -> set[Endpoint]:
     return {
-        Endpoint(address=address.address, port=port)
+        Endpoint(address=address["address"], port=port)
         for node in nodes
-        for address in node.status.addresses or []
-        if address.type in _ADDRESS_TYPES
+        for address in node.get("status", {}).get("addresses") or []
+        if address.get("type") in _ADDRESS_TYPES
         for port in ports
     }
 
 
-def _node_ports(service: Any) -> list[int]:
-    return [p.node_port for p in service.spec.ports or [] if p.node_port and _is_tcp(p)]
+def _node_ports(service: Object) -> list[int]:
+    return [port["nodePort"] for port in _tcp(service["spec"].get("ports")) if "nodePort" in port]
 
 
-def _is_tcp(port: Any) -> bool:
-    return (port.protocol or "TCP") == "TCP"
+def _tcp(ports: list[Object] | None) -> list[Object]:
+    return [port for port in ports or [] if port.get("protocol", "TCP") == "TCP"]
 
 
-def _refused(error: Any, namespace: str, name: str) -> Exception:
-    if error.status == 404:
-        return NotFound(
-            f"There is no service {namespace}/{name} in this cluster. Choose the one that is "
-            "meant, as namespace/name.",
+def _ask(credentials: kube.Credentials, path: str, what: str) -> Object:
+    answer = kube.fresh_request(credentials, "GET", path, timeout_s=_READ_S)
+    if answer.status == 404:
+        raise NotFound(
+            f"There is no {what} in this cluster. Choose the one that is meant, as namespace/name.",
             code="unknown_service",
         )
-    return ClusterRefused(
-        f"The service {namespace}/{name} may not be read ({error.status} {error.reason}). Let "
-        "Belay's account read services, endpointslices and nodes.",
-        code="may_not_read",
-    )
+    if answer.status in (401, 403):
+        raise ClusterRefused(
+            f"Belay's account may not read {what} (HTTP {answer.status}). Let it read services, "
+            "endpointslices and nodes.",
+            code="may_not_read",
+        )
+    if answer.status != 200:
+        raise ClusterUnreachable(f"HTTP {answer.status} when asked for {what}")
+    try:
+        return dict(answer.json())
+    except (json.JSONDecodeError, TypeError, ValueError) as error:
+        raise ClusterUnreachable(f"an answer that is no object when asked for {what}") from error
