@@ -291,6 +291,19 @@ def test_row_37_abort_in_every_state(cast: Cast, fake: FakeWorld, state: Injecti
         assert "Aborted by vera" in done.reason
 
 
+def test_an_abort_after_the_undo_ends_nothing_and_leaves_the_verdict(
+    cast: Cast, fake: FakeWorld
+) -> None:
+    """The fault had its whole hold, so what was measured counts; the click is kept."""
+    story = begin(cast, fake)
+    story.to(_S.VERIFYING)
+    abort_injection(actor=cast.vera, injection=story.injection)
+    done = story.to_the_end()
+    assert (done.verdict, done.doubt) == (Verdict.HELD, "")
+    assert done.abort_requested_by == cast.vera
+    assert done.timeline.filter(data__abort="requested").exists()
+
+
 def test_row_37_an_abort_at_the_moment_of_injecting_wins(cast: Cast, fake: FakeWorld) -> None:
     """The conductor has read the row as `armed`, then somebody clicks, then it goes on."""
     story = begin(cast, fake)
