@@ -32,7 +32,10 @@ class FileMark:
 
 def manifests(name: str, node: str) -> dict[str, FileMark]:
     """Every file in the directory whose files the kubelet runs, dot files too."""
-    folder = _node(name, node).root / "etc/kubernetes/manifests"
+    looked_at = _node(name, node)
+    folder = looked_at.root / "etc/kubernetes/manifests"
+    if not looked_at.is_control_plane and not folder.exists():
+        return {}  # kubeadm makes none on a worker; on a control plane its absence is an error
     return {path.name: _mark(path) for path in sorted(folder.iterdir()) if path.is_file()}
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Self, TypeVar, cast
 
 import psycopg2
+import redis
 
 from config.stack.processes import ProcessMark
 from tests.faults.nodes import API, ClusterLook, FileMark, pid_on_node
@@ -252,6 +253,15 @@ class QaCluster:
         """Nodes on which the component does not run now."""
         return sorted(name for name, marks in self.look.processes(component).items() if not marks)
 
+    # -- messages ---------------------------------------------------------------------------------
+
+    def broker(self) -> redis.Redis[bytes]:
+        return redis.Redis(unix_socket_path=str(self.stack.stack.redis().socket), socket_timeout=5)
+
+    def waiting(self, queue: str) -> int:
+        """Messages on a queue that no thread has taken yet."""
+        return int(self.broker().llen(queue))
+
     # -- processes of ours ------------------------------------------------------------------------
 
     def step_until(self, program: str, reached: Callable[[QuickRows], T], *, within_s: float) -> T:
@@ -270,6 +280,27 @@ class QaCluster:
                 signal_all(tree, signal.SIGCONT)
                 time.sleep(0.001)
         raise AssertionError(f"{program} did not come to the moment within {within_s:g} s")
+
+    def stop_in_transaction(self, program: str, *, within_s: float) -> int:
+        """Stop a program in the middle of a transaction, its locks held; the server's pid for it.
+
+        It runs in slices of a millisecond, as in `step_until`, until one of its transactions
+        stays open while it is stopped.
+        """
+        tree = self.stack.marks(program)
+        with QuickRows(self.stack.connect()) as rows:
+            give_up_at = time.monotonic() + within_s
+            while time.monotonic() < give_up_at:
+                signal_all(tree, signal.SIGSTOP)
+                if backend := rows.transaction_that_stays_open():
+                    return backend
+                signal_all(tree, signal.SIGCONT)
+                time.sleep(0.001)
+        raise AssertionError(f"{program} was not caught in a transaction within {within_s:g} s")
+
+    def backend_lives(self, backend: int) -> bool:
+        """Whether that process of the database server still serves its client."""
+        return bool(self.query("SELECT 1 FROM pg_stat_activity WHERE pid = %s", backend))
 
     def await_quickly(self, run_id: str, *states: str, within_s: float) -> str:
         """Wait for a state that may last for milliseconds only."""
@@ -308,6 +339,21 @@ class QuickRows:
             time.sleep(0.002)
         return False
 
+    def transaction_that_stays_open(self) -> int | None:
+        """The backend whose client has begun a transaction and says nothing more in it."""
+        open_for_now = self._column(_IDLE_IN_TRANSACTION)
+        if not open_for_now:
+            return None
+        time.sleep(0.1)  # what anybody else had open has ended by then
+        stays = set(open_for_now) & set(self._column(_IDLE_IN_TRANSACTION))
+        return stays.pop() if stays else None
+
+    def _column(self, sql: str) -> list[int]:
+        with self._connection.cursor() as cursor:
+            cursor.execute(sql)
+            rows = cast("list[dict[str, Any]]", cursor.fetchall())
+        return [int(next(iter(row.values()))) for row in rows]
+
     def _one(self, sql: str, *parameters: object) -> Any:
         with self._connection.cursor() as cursor:
             cursor.execute(sql, parameters)
@@ -319,6 +365,12 @@ class QuickRows:
 _OPEN_TRANSACTIONS = """
 SELECT count(*) AS n FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid() AND xact_start IS NOT NULL
+"""
+
+
+_IDLE_IN_TRANSACTION = """
+SELECT pid FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid() AND state = 'idle in transaction'
 """
 
 

@@ -27,6 +27,7 @@ from practice.plan import range_dir
 
 API = "kube-apiserver"
 ETCD = "etcd"
+KUBELET = "kubelet"
 GUARD_WORKER = ("-m", "guard", "work")
 GUARD_PARENT = ("-m", "guard", "run")
 _NETWORK_NAMESPACE = 0x40000000
@@ -93,9 +94,14 @@ class NodeLook:
             self._running(lambda found: tuple(found[1:4]) == words and "python" in found[0])
         )
 
-    def _running(self, wanted: Any) -> Iterator[ProcessMark]:
-        """Processes of this node's pods whose command line is wanted."""
-        inside = f"/{self.cgroup}/kubepods/"
+    def program(self, name: str) -> frozenset[ProcessMark]:
+        """Living processes of a program that runs on the node itself and in no pod."""
+        return frozenset(self._running(lambda words: Path(words[0]).name == name, place="system"))
+
+    def _running(self, wanted: Any, *, place: str = "kubepods/") -> Iterator[ProcessMark]:
+        """Processes of this node's pods (or of another of its cgroups) whose command line is
+        wanted."""
+        inside = f"/{self.cgroup}/{place}"
         for entry in Path("/proc").iterdir():
             if not entry.name.isdigit():
                 continue
@@ -108,6 +114,11 @@ class NodeLook:
                 continue
             if ours and (this := mark(int(entry.name))):
                 yield this
+
+    def nft(self, command: str) -> None:
+        """Change a packet filter in the node's own network. Whoever adds a table deletes it."""
+        inside = f"--net=/run/netns/{self.cgroup}"  # namespace and cgroup have one name
+        subprocess.run(["nsenter", inside, "nft", command], check=True, timeout=10)
 
     def order(self) -> dict[str, Any] | None:
         """The order in the guard's journal on the node's disk; None before the first one."""

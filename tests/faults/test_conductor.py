@@ -27,6 +27,7 @@ from tests.stack.running import wait_until
 pytestmark = [pytest.mark.range, pytest.mark.timeout(300, func_only=True)]
 ROW_LEASE_S = 15
 TAKEOVER_S = ROW_LEASE_S + 5
+IDLE_IN_TRANSACTION_S = 2
 TRIES = 3
 
 
@@ -169,6 +170,39 @@ def test_row_18_stopped_before_the_effect_and_continued_after_the_undo(qa: QaClu
     row = qa.await_clean(run)
     qa.assert_never_touched(run, before)
     assert (row["verdict"], row["bitten_at"]) == ("inconclusive", None)
+
+
+def test_row_18_stopped_inside_a_transaction_it_keeps_no_lock(qa: QaCluster) -> None:
+    """The server ends a transaction whose client says nothing, so that others can undo."""
+    idle = _threads(qa)
+    run = qa.start(hold_s=30)
+    qa.await_active(run)
+    conductor = qa.stack.marks("worker-faults")
+    backend = qa.stop_in_transaction("worker-faults", within_s=20)
+    stopped = time.time()
+    try:
+        wait_until(
+            lambda: not qa.backend_lives(backend),
+            within_s=IDLE_IN_TRANSACTION_S + 2,
+            what="the server takes the locks back",
+        )
+        orders = qa.await_undo_on_guards(run, within_s=TAKEOVER_S)
+        for name, order in orders.items():
+            assert at(order["undo_asked_at"]) - stopped <= TAKEOVER_S, name
+        wait_until(
+            lambda: qa.state(run) in ("observing", "clean"), within_s=90, what="proved restored"
+        )
+        assert qa.query("SELECT fence FROM gamedays_lease WHERE injection_id = %s", run) == [
+            {"fence": 2}
+        ]
+        row = qa.await_clean(run)
+        rows, nodes = _all_rows(qa, run), _all_nodes(qa)
+    finally:
+        signal_all(conductor, signal.SIGCONT)
+    _await_left(qa, idle)
+    assert _all_rows(qa, run) == rows, "the transaction that was ended changed the rows after all"
+    assert _all_nodes(qa) == nodes, "a stale conductor touched a node"
+    assert row["verdict"] == "inconclusive"
 
 
 def test_row_28_a_second_fault_is_refused_by_the_database(qa: QaCluster) -> None:

@@ -15,6 +15,10 @@ from tests.faults.nodes import GUARD_PARENT, GUARD_WORKER
 from tests.stack.running import wait_until
 
 pytestmark = [pytest.mark.range, pytest.mark.timeout(240, func_only=True)]
+GUARD = "belay-guard"
+GUARD_PORT = 9707
+ROW_42_TABLE = "test_row_42"
+KUBELET_S = 60
 MARKER = ("configmap", "belay-qa-marker", "-n", "belay-marker")
 
 
@@ -76,7 +80,43 @@ def silent_guard(qa: QaCluster) -> Iterator[None]:
 
 
 @contextmanager
-def missing_guard(qa: QaCluster) -> Iterator[None]:
+def unreachable_guard(qa: QaCluster) -> Iterator[None]:
+    """The guard on qa-3 runs, and nothing that is sent to it arrives."""
+    node = qa.look.node("qa-3")
+    drop = f"tcp dport {GUARD_PORT} drop"
+    table = f"inet {ROW_42_TABLE}"
+    node.nft(f"add table {table}")
+    try:
+        node.nft(f"add chain {table} input {{ type filter hook input priority -300; }}")
+        node.nft(f"add rule {table} input {drop}")
+        yield
+    finally:
+        node.nft(f"delete table {table}")
+
+
+@contextmanager
+def uninstalled_guard(qa: QaCluster) -> Iterator[None]:
+    """Somebody took the guard's manifest away on qa-1, and Belay was not told."""
+    node = qa.look.node("qa-1")
+    manifest = node.manifest_path(GUARD)
+    aside = manifest.parent.with_name("manifest-of-the-guard")  # beside: the kubelet runs the rest
+    manifest.rename(aside)
+    try:
+        wait_until(
+            lambda: not node.guard(GUARD_PARENT) | node.guard(GUARD_WORKER),
+            within_s=KUBELET_S,
+            what="no guard runs on qa-1",
+        )
+        yield
+    finally:
+        aside.rename(manifest)
+        wait_until(
+            lambda: node.guard(GUARD_WORKER), within_s=2 * KUBELET_S, what="the guard on qa-1 runs"
+        )
+
+
+@contextmanager
+def unregistered_guard(qa: QaCluster) -> Iterator[None]:
     """Belay was never told of a guard on qa-2."""
     qa.query(
         "CREATE TABLE put_aside AS SELECT * FROM gamedays_guard WHERE node_id IN "
@@ -96,7 +136,9 @@ CASES = [
     (with_production_marker, ("says stage 'production', not 'qa'",)),
     (unreachable, ("gave no answer", "127.0.0.1:9", "Look whether its API is up")),
     (silent_guard, ("The guard on qa-3 does not answer", "nothing would undo")),
-    (missing_guard, ("There is no guard on qa-2", "manage.py guard install")),
+    (unreachable_guard, ("The guard on qa-3 does not answer", "nothing would undo")),
+    (uninstalled_guard, ("The guard on qa-1 does not answer", "nothing would undo")),
+    (unregistered_guard, ("There is no guard on qa-2", "manage.py guard install")),
 ]
 
 

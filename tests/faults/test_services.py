@@ -8,7 +8,6 @@ import sys
 import time
 
 import pytest
-import redis
 
 from config.stack.layout import CHECKOUT, MARKER
 from config.stack.processes import processes_of
@@ -89,7 +88,7 @@ def test_row_11_redis_flushed_and_killed_during_active(qa: QaCluster) -> None:
     run = qa.start()
     qa.await_active(run)
     runs = len(qa.runs())
-    _broker(qa).flushall()
+    qa.broker().flushall()
     kill_now(qa.stack.marks("redis"))
     qa.stack.stop_program("redis")
     try:
@@ -112,13 +111,9 @@ def test_row_11_redis_flushed_and_killed_during_active(qa: QaCluster) -> None:
     assert (qa.look.orders(), qa.look.processes(API)) == (injected, processes)
 
 
-def _broker(qa: QaCluster) -> redis.Redis[bytes]:
-    return redis.Redis(unix_socket_path=str(qa.stack.stack.redis().socket), socket_timeout=5)
-
-
 def _beat_is_heard(qa: QaCluster) -> bool:
     """A look for due work that is sent now is taken off the queue."""
-    return int(_broker(qa).llen("default")) == 0
+    return qa.waiting("default") == 0
 
 
 def test_row_15_web_killed_right_after_the_click_on_abort(qa: QaCluster) -> None:

@@ -31,6 +31,21 @@ def practice_range() -> Iterator[RangeFacts]:
             practice("down", "--name", name)
 
 
+@pytest.fixture(scope="module")
+def mixed_range() -> Iterator[RangeFacts]:
+    """A raised range with one control plane and two workers: the one that BELAY_TEST_MIXED_RANGE
+    names, or one for this module alone."""
+    kept = os.environ.get("BELAY_TEST_MIXED_RANGE")
+    name = kept or f"m{os.getpid() % 1000000}"
+    shape = ("--control-planes", "1", "--workers", "2")
+    try:
+        practice("up", "--name", name, "--crash-loop-max", "10s", *shape, timeout=RAISE_S)
+        yield RangeFacts.load(name)
+    finally:
+        if not kept:
+            practice("down", "--name", name)
+
+
 def practice(*words: str, timeout: float = 300.0) -> str:
     """Run `python -m practice …` and return what it printed; a failure shows all it said."""
     done = subprocess.run(
