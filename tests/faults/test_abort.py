@@ -169,6 +169,30 @@ def test_row_37_abort_in_active_without_redis_and_conductor(qa: QaCluster) -> No
     assert row["doubt"].startswith("Aborted by Vera")
 
 
+def test_row_37_abort_while_undoing(qa: QaCluster) -> None:
+    """The undo is on its way already: the click is kept, and asks nobody for a second one."""
+    run = qa.start(hold_s=5)
+    qa.await_active(run)
+    qa.await_quickly(run, "undoing", within_s=30)
+    clicked = qa.vera.click_abort(run)
+    _assert_undo_within(qa, run, clicked, CONDUCTOR_S)
+    asked = {name: order["undo_asked_at"] for name, order in _orders_of(qa, run).items()}
+    row = qa.await_clean(run)
+    assert row["abort_requested_at"] is not None
+    assert qa.states(run).count("undoing") == 1
+    after = {name: order["undo_asked_at"] for name, order in _orders_of(qa, run).items()}
+    assert after == asked, "a second undo was asked for"
+
+
+def _orders_of(qa: QaCluster, run: str) -> dict[str, dict[str, Any]]:
+    """The guards' journals of this run."""
+    return {
+        name: order
+        for name, order in qa.look.orders().items()
+        if order is not None and order["recipe"]["order_id"] == run
+    }
+
+
 def test_row_37_abort_when_it_is_undone_already(qa: QaCluster) -> None:
     """In verifying and observing nothing is left to undo; the click is kept, the run ends clean."""
     run = qa.start(hold_s=5)
