@@ -27,6 +27,9 @@ class LeaseRow:
     given_up: bool
     abort_waiting: bool
     """An abort was asked for, and the state is still one in which nothing is undone."""
+    abort_underway: bool = False
+    """An abort was asked for, and the undo has begun: its conductor must be seen alive, because it
+    may have died between its commit and the call to the guards."""
 
 
 class LeaseBook(Protocol):
@@ -67,7 +70,7 @@ class Watchdog:
         if (fence, renewals) != (row.fence, row.renewals):
             self._seen[row.injection_id] = (row.fence, row.renewals, now)
             return False
-        return now - since >= LEASE_S
+        return now - since >= (ABORT_S if row.abort_underway else LEASE_S)
 
     def _abort_is_stuck(self, row: LeaseRow, now: float) -> bool:
         if not row.abort_waiting:

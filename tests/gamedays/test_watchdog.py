@@ -61,6 +61,24 @@ def test_an_abort_that_nobody_acts_on_is_delivered() -> None:
     assert watchdog.advance(ABORT_S, set()) == [(_ID, 2)]
 
 
+def test_row_37_an_aborted_undo_whose_conductor_stands_still_is_taken_over_soon() -> None:
+    book = Book()
+    book.row = replace(book.row, abort_underway=True)
+    watchdog = Watchdog(book)
+    assert watchdog.advance(10.0, set()) == []
+    assert watchdog.advance(10.0 + ABORT_S - 0.1, set()) == []
+    assert watchdog.advance(10.0 + ABORT_S, set()) == [(_ID, 2)]
+
+
+def test_an_aborted_undo_that_is_conducted_is_left_alone() -> None:
+    book = Book()
+    book.row = replace(book.row, abort_underway=True)
+    watchdog = Watchdog(book)
+    for second in range(0, 60, 2):
+        book.row = replace(book.row, renewals=second)
+        assert watchdog.advance(second, set()) == []
+
+
 def test_whoever_is_quicker_has_it() -> None:
     book = Book()
     book.lost = True

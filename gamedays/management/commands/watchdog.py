@@ -46,6 +46,8 @@ class LeaseTable:
                 given_up=lease.given_up,
                 abort_waiting=injection.abort_requested_at is not None
                 and injection.state in _ABORTABLE,
+                abort_underway=injection.abort_requested_at is not None
+                and injection.state == InjectionState.UNDOING,
             )
 
     def take_over(self, row: LeaseRow) -> int | None:
