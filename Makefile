@@ -23,7 +23,15 @@ test: ## Run all that CI runs, on a real range and in a real browser
 
 .PHONY: test-fast
 test-fast: venv ## Run what needs neither the range nor a browser (at most 3 minutes)
-	@exec $(PY) -m pytest -n 2 --dist loadfile -m "not range and not browser and not services"
+	@exec $(PY) -m pytest -n 2 --dist loadfile -m "not range and not browser and not services and not long"
+
+.PHONY: soak
+soak: venv ## Simulate new schedules for BELAY_SOAK_MINUTES (60); print counts and coverage
+	@BELAY_TEST_SOAK_MINUTES="$${BELAY_SOAK_MINUTES:-60}" $(PY) -m pytest -q -s tests/simulator/test_schedules.py -k soak
+
+.PHONY: mutations
+mutations: venv ## Break the engine and the guard on purpose; a test must notice each time
+	@exec $(PY) -m pytest -v tests/mutations
 
 .PHONY: lint
 lint: venv ## Check style, types, imports, templates, migrations and lock files
