@@ -280,6 +280,13 @@ class Belay:
         )
         return world, fleet
 
+    def inject_again(self, node: str) -> None:
+        """Somebody asks for the run's own fault once more, properly."""
+        universe = self.universe
+        process = Process(universe.kernel, "asker")
+        fleet = Guards(universe, process, epoch=universe.epoch)
+        process.spawn(lambda: _drop(fleet.inject(str(universe.injection_id), [node])))
+
     def hold_for_ever(self, node: str, component: Component, *, hold_s: int) -> str:
         """An order of somebody who renews it as long as it lives, and never undoes it."""
         universe = self.universe
@@ -331,3 +338,7 @@ class Belay:
             except (DatabaseError, InterfaceError):
                 pass
             universe.kernel.sleep(TICK_S)
+
+
+def _drop(_answer: object) -> None:
+    """The answer went over the wire; whoever looks there has it."""

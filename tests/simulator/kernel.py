@@ -14,6 +14,8 @@ from typing import Any, Generic, Self, TypeVar
 from greenlet import GreenletExit, getcurrent, greenlet
 
 T = TypeVar("T")
+SPINS = 20_000
+"""So many steps without any time passing are a loop that never waits."""
 
 
 class Process:
@@ -154,9 +156,14 @@ class Kernel:
 
     def run(self, until: float, *, or_when: Callable[[], bool] = lambda: False) -> None:
         """Let time pass; returns early when `or_when` says so."""
+        at_once, moment = 0, self.now
         while self._due and self._due[0][0] <= until and not or_when():
             self.now, _count, call = heapq.heappop(self._due)
             call()
+            at_once = at_once + 1 if self.now == moment else 0
+            moment = self.now
+            if at_once > SPINS:
+                raise AssertionError(f"{SPINS} steps at {self.now:.3f} s: something spins")
         if not or_when():
             self.now = max(self.now, until)
 
@@ -187,7 +194,7 @@ class Kernel:
         if not waiting:
             return
         if timeout is not None:
-            self.after(timeout, wake)
+            self.after(max(timeout, 1e-6), wake)  # no wait is shorter than the clock can tell
         left = len(waiting)
 
         def one_less() -> None:

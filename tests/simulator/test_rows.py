@@ -14,7 +14,7 @@ from tests.people import API, ETCD
 from tests.simulator.network import Heard
 from tests.simulator.operations import Break, Trap
 from tests.simulator.play import Played, Stage, play
-from tests.simulator.schedule import STATES, Event, Schedule, What
+from tests.simulator.schedule import KILL, STATES, Event, Schedule, What
 from tests.simulator.universe import Universe
 
 LEASE_END_S = 45.0 + 8.0
@@ -201,6 +201,14 @@ def test_row_19_network_cut_between_us_and_the_nodes(stage: Stage) -> None:
     assert max(lasted(played)) < LEASE_END_S
 
 
+def test_row_19_a_fault_that_the_guards_ended_early_holds_nothing(stage: Stage) -> None:
+    """Nobody saw it: the cut heals after the hold, and every guard says undone."""
+    cut = Event(In.ACTIVE, What.PARTITION_ALL, after_s=1.0, seconds=70.0)
+    played = done(play(stage, Schedule(API, events=(cut,), hold_s=60)))
+    assert (ended(played), played.verdict) == ("clean", "inconclusive")
+    assert "undo_stuck" not in [state for _at, state in played.trail]
+
+
 def test_row_20_a_late_inject_meets_the_tombstone(stage: Stage) -> None:
     played = run(stage, Event(In.INJECTING, What.MESSAGES_DELAYED, node=1, seconds=40.0))
     late = [one for one in heard(played, "inject") if one.node == "qa-2"]
@@ -222,6 +230,25 @@ def test_row_16_an_inject_that_arrives_twice(stage: Stage) -> None:
         played = run(stage, twice)
         injects = [one.status for one in heard(played, "inject") if one.node == "qa-2"]
         assert sorted(injects) == [200, 409]
+
+
+def test_row_16_an_inject_that_is_asked_for_again(stage: Stage) -> None:
+    """Signed, fresh and in sequence: the order itself must say no."""
+    again: list[Heard] = []
+
+    def ask_again(universe: Universe) -> None:
+        def ask(one: Heard) -> None:
+            ours = one.order_id == str(universe.injection_id)
+            if ours and one.verb == "inject" and one.node == "qa-2":
+                universe.network.on_heard = again.append
+                universe.kernel.after(6.0, lambda: universe.belay.inject_again("qa-2"))
+
+        universe.network.on_heard = ask
+
+    played = play(stage, Schedule(API, KILL, hold_s=20), before=ask_again)
+    codes = [one.answer.get("code") for one in again if one.verb == "inject" and one.node == "qa-2"]
+    assert codes == ["already_injected"]
+    assert not played.problems, str(played)
 
 
 def test_row_40_a_replayed_request_is_refused(stage: Stage) -> None:
