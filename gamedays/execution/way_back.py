@@ -60,8 +60,6 @@ class WayBack:
         self._undo_sent_at = float("-inf")
         self._looked_at = float("-inf")
         self._entered_at = world.clock.monotonic()
-        self._entered_here = False
-        """Whether this conductor saw the state begin, so that its own clock can measure it."""
         self._pods_counted = False
         self._retry_s = 1.0
         self._stop_reason = ""
@@ -106,7 +104,6 @@ class WayBack:
     def _remember(self, run: Run) -> None:
         if self._run is None or self._run.state != run.state:
             self._entered_at = self._world.clock.monotonic()
-            self._entered_here = self._run is not None
             self._retry_s = 1.0
         self._run = run
 
@@ -214,7 +211,8 @@ class WayBack:
         if not missing:
             return self._restored(run, checks)
         budget_s = get_scenario(run.scenario_key).recovery_budget_s
-        if self._since(run, "undo_asked") > budget_s:
+        # Whichever clock is further: the wall's may have been set back since the mark.
+        if max(self._since(run, "undo_asked"), self._in_state_s()) > budget_s:
             why = " ".join(check.sentence for check in missing[:4])
             self._move(
                 run,
@@ -256,9 +254,9 @@ class WayBack:
 
     def _observing(self, run: Run) -> float | None:
         observe_s = get_scenario(run.scenario_key).observe_s(run.parameters)
-        # A stepped wall clock must not end the watching early; only a takeover has no other one.
-        seen_s = self._in_state_s() if self._entered_here else self._since(run, "restored")
-        if seen_s < observe_s:
+        # On this conductor's own clock, and anew after a takeover: a wall clock that was wrong when
+        # the restoration was noted would end the watching at once, or keep it for an hour.
+        if self._in_state_s() < observe_s:
             return TICK_S
         self._world.watch.stop()
         self._record(run)
@@ -349,6 +347,6 @@ class WayBack:
 
     def _since(self, run: Run, mark: str) -> float:
         """Seconds since a mark. Wall time, because a takeover has no monotonic past; a stepped
-        clock can only lengthen or shorten the watching, never a deadline of the guards."""
+        clock can only bring an alarm early, never move a deadline of the guards."""
         at = run.marks.get(mark)
         return (self._world.clock.now() - at).total_seconds() if at else 0.0

@@ -312,6 +312,22 @@ def test_row_24_wall_clock_stepped(stage: Stage) -> None:
         assert max(lasted(aborted)) < 5.0 + 2.0
 
 
+@pytest.mark.parametrize("step", [What.CLOCK_FORWARD, What.CLOCK_BACK])
+def test_row_24_a_clock_that_is_set_right_again_neither_keeps_nor_spares_the_watching(
+    stage: Stage, step: What
+) -> None:
+    # The restoration is noted an hour wrong, then whoever noted it dies.
+    played = run(
+        stage,
+        Event(In.ACTIVE, step, seconds=30.0),
+        Event(In.OBSERVING, What.CONDUCTOR_KILLED, 12.0),
+    )
+    since = next(at for at, state in played.trail if state == "observing")
+    until, state = played.trail[-1]
+    assert state == "clean", str(played)
+    assert 20.0 <= until - since < 100.0, str(played)
+
+
 def test_row_25_the_guards_disk_is_full(stage: Stage) -> None:
     played = run(stage, Event(In.ARMING, What.DISK_FULL, node=1, seconds=60.0))
     assert (ended(played), played.verdict, hits(played)) == ("clean", "inconclusive", 0)

@@ -13,7 +13,7 @@ from tests.simulator.play import Stage, play
 from tests.simulator.schedule import Schedule
 from tests.simulator.strategies import schedules
 
-SCHEDULES = int(os.environ.get("BELAY_TEST_SCHEDULES", "1000"))
+SCHEDULES = int(os.environ.get("BELAY_TEST_SCHEDULES", "300"))
 SOAK_MINUTES = float(os.environ.get("BELAY_TEST_SOAK_MINUTES", "0"))
 ROUND = 200
 
