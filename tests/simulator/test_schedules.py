@@ -1,4 +1,4 @@
-"""Thousands of schedules that hypothesis makes; with BELAY_TEST_SOAK_MINUTES, as many as fit."""
+"""Schedules that hypothesis makes; with BELAY_TEST_SOAK_MINUTES, as many as fit."""
 
 from __future__ import annotations
 
