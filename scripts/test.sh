@@ -1,6 +1,7 @@
 #!/bin/sh
 # All that CI runs. The practice range is built and raised in the background while the linters and
-# the unit tests run; one pytest run covers everything and prints the last line.
+# the tests that need no range run, on all cores; those on the range and in the browser come after,
+# one by one, and print the last line.
 set -eu
 cd "$(dirname "$0")/.."
 . scripts/lib.sh
@@ -8,7 +9,7 @@ cd "$(dirname "$0")/.."
 scripts/venv.sh dev
 [ "${BELAY_SKIP_PACKAGES:-0}" = 1 ] || need_packages chromium fonts-dejavu-core
 [ "${BELAY_SKIP_PACKAGES:-0}" = 1 ] || unpack_packages prometheus
-rm -rf build/screens build/junit.xml
+rm -rf build/screens build/junit.xml build/junit-fast.xml build/junit-placed.xml
 mkdir -p build/screens
 
 own_range=""
@@ -43,7 +44,19 @@ fi
 
 lint=0
 scripts/lint.sh || lint=1
+
+# What needs nothing that exists once runs on both cores, while the range is built and raised.
+needs_a_place="range or browser or services"
+fast=0
+.venv/bin/python -m pytest -n 2 --dist loadfile -m "not ($needs_a_place)" \
+    --junit-xml=build/junit-fast.xml "$@" || fast=$?
+[ "$fast" = 5 ] && [ "$#" -gt 0 ] && fast=0 # none of those that were asked for
+
 tests=0
-BELAY_TEST_ALL=1 .venv/bin/python -m pytest --junit-xml=build/junit.xml "$@" || tests=$?
+BELAY_TEST_ALL=1 .venv/bin/python -m pytest -m "$needs_a_place" \
+    --junit-xml=build/junit-placed.xml "$@" || tests=$?
+.venv/bin/python scripts/join_junit.py build/junit.xml build/junit-fast.xml build/junit-placed.xml
+
 [ "$lint" = 0 ] || say "lint failed; see above" >&2
-[ "$lint" = 0 ] && [ "$tests" = 0 ]
+[ "$fast" = 0 ] || say "the tests that need no range failed; see above" >&2
+[ "$lint" = 0 ] && [ "$fast" = 0 ] && [ "$tests" = 0 ]
