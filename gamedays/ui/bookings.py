@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import messages
@@ -66,7 +67,7 @@ def book(request: HttpRequest) -> HttpResponse:
         return _booking_page(request, _unjudged(request, user), agenda)
     gameday_id = _book(user, form, agenda)
     if gameday_id is None:
-        return _booking_page(request, form, agenda, status=422)
+        return _booking_page(request, form, agenda, HTTPStatus.UNPROCESSABLE_ENTITY)
     messages.success(request, "Booked.")
     return redirect("gameday", gameday_id)
 
@@ -122,17 +123,18 @@ def _book(user: User, form: BookingForm, agenda: list[Item]) -> int | None:
     except Invalid as error:
         form.take_errors(error)
         put_errors(agenda, error.errors)
-        if "agenda" in error.errors:
-            form.add_error(None, error.errors["agenda"])
         return None
     except Conflict as error:
-        form.add_error("time" if error.field in (None, "starts_at") else None, error.message)
+        if error.field in (None, "starts_at"):
+            form.take_overlap(error.message)
+        else:
+            form.add_error(None, error.message)
         return None
     return int(gameday.pk)
 
 
 def _booking_page(
-    request: HttpRequest, form: BookingForm, agenda: list[Item], status: int = 200
+    request: HttpRequest, form: BookingForm, agenda: list[Item], status: int = HTTPStatus.OK
 ) -> HttpResponse:
     return render(
         request,
@@ -144,6 +146,7 @@ def _booking_page(
             "zones": zone_choices(),
             "worst_case": worst_case(form, agenda),
             "moment": moment_of(form),
+            "refused": status != HTTPStatus.OK,
         },
         status=status,
     )
