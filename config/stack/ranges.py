@@ -34,4 +34,4 @@ class RangeProgress:
         what = progress.error or progress.message or progress.step
         if progress.phase == "ready":
             return f"Practice range {self._name} is ready."
-        return f"Practice range {self._name}: {progress.percent:3d} %, {what}"
+        return f"Practice range {self._name}: {progress.percent:3d}%, {what}"

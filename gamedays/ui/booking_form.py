@@ -71,7 +71,7 @@ class BookingForm(forms.Form):
         label="Facilitator",
         empty_label=None,
         error_messages=dict.fromkeys(
-            ("required", "invalid_choice"), "Choose a lead or an engineer of the cluster’s team."
+            ("required", "invalid_choice"), "Choose a lead or an engineer of the cluster's team."
         ),
     )
     autostart = forms.BooleanField(

@@ -79,7 +79,7 @@ def _why_not(user: User) -> str:
     growing = core_selectors.setups_in_progress(user)
     if growing:
         return (
-            f"There is no QA cluster to book yet: {growing[0].name} is at {growing[0].percent} %. "
+            f"There is no QA cluster to book yet: {growing[0].name} is at {growing[0].percent}%. "
             "Its progress stands on This week; book as soon as it is ready."
         )
     return "Your team has no QA cluster yet. A platform owner registers one; see Clusters."

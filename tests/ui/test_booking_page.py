@@ -184,7 +184,7 @@ def test_the_gamedays_page_tells_the_booking(cast: Cast, client_of: As) -> None:
     text = vera.get(f"/gamedays/{gameday.pk}/").content.decode()
     assert "(Asia/Tokyo)" in text
     assert "(Europe/Berlin)" in text
-    assert "the cluster’s zone" in text
+    assert "the cluster's zone" in text
     assert "No guard on qa-1, qa-2, qa-3" in text
 
 
@@ -204,7 +204,7 @@ def test_who_cannot_book_is_told_why(cast: Cast, client_of: As) -> None:
     assert "Ask a lead of your team" in refused.content.decode()
     factories.make_setup()
     waiting = client_of("otto").get("/gamedays/book/").content.decode()
-    assert "demo is at 62 %" in waiting
+    assert "demo is at 62%" in waiting
 
 
 def test_only_who_could_run_it_can_be_chosen_to_facilitate(cast: Cast, client_of: As) -> None:
