@@ -8,6 +8,7 @@ import zoneinfo
 import pytest
 from django.utils import timezone
 
+from core.choices import SetupPhase
 from gamedays.models import Gameday
 from tests.people import Cast, book
 from tests.ui import factories
@@ -202,9 +203,26 @@ def test_who_cannot_book_is_told_why(cast: Cast, client_of: As) -> None:
     refused = client_of("erik").get("/gamedays/book/")
     assert refused.status_code == 403
     assert "Ask a lead of your team" in refused.content.decode()
-    factories.make_setup()
-    waiting = client_of("otto").get("/gamedays/book/").content.decode()
-    assert "demo is at 62%" in waiting
+    assert "Not yours to do" in refused.content.decode()
+
+
+def test_a_lead_waits_for_the_cluster_and_is_refused_nothing(cast: Cast, client_of: As) -> None:
+    setup = factories.make_setup()
+    otto = client_of("otto")
+    waiting = otto.get("/gamedays/book/")
+    text = waiting.content.decode()
+    assert waiting.status_code == 409
+    assert "Not yours to do" not in text
+    assert "Book as soon as this one is ready." in text
+    assert "<b>62%</b>" in text
+    setup.phase, setup.message = SetupPhase.FAILED, "The disk is full."
+    setup.save()
+    text = otto.get("/gamedays/book/").content.decode()
+    assert "could not be raised" in text
+    assert "The disk is full." in text
+    assert "as soon as" not in text
+    setup.delete()
+    assert "A platform owner registers one" in otto.get("/gamedays/book/").content.decode()
 
 
 def test_only_who_could_run_it_can_be_chosen_to_facilitate(cast: Cast, client_of: As) -> None:

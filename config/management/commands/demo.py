@@ -22,7 +22,7 @@ NO_RANGE = """\
 The practice range cannot be raised here:
 {obstacles}
 What you have instead: every page, with sample data, and no cluster to break. To use a QA cluster
-of your own (kubeadm, kind, …), read "A cluster of your own" in README.md."""
+of your own, made with kubeadm, read "A cluster of your own" in README.md."""
 
 READY = """
   Belay is ready:  {url}
