@@ -50,7 +50,6 @@ def test_only_proved_things_are_calm() -> None:
         "steady",
         "passing",  # the last look at a probe, with its time beside it
         "reachable",
-        "passing",
         "observing",
         "clean",
         "held",
