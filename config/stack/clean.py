@@ -12,7 +12,7 @@ from pathlib import Path
 
 from config.env import STACK_ENV, read_stack_env
 from config.stack.errors import StackError
-from config.stack.layout import CHECKOUT, MARKER, Stack
+from config.stack.layout import CHECKOUT, MARKER, Stack, raised_its_range
 from config.stack.processes import end_processes, processes_of, read_marks
 from config.stack.settings import range_name
 from practice.plan import ranges_dir
@@ -61,8 +61,10 @@ def _range_of(stack: Stack) -> str | None:
     Never the default name: once the state directory is gone, a range of that name is perhaps
     somebody else's.
     """
-    kept = read_stack_env(stack.state_dir).get("BELAY_RANGE")
-    return kept or (range_name() if os.environ.get("BELAY_RANGE", "").strip() else None)
+    kept = read_stack_env(stack.state_dir)
+    if kept.get("BELAY_RANGE") and raised_its_range(kept):
+        return kept["BELAY_RANGE"]
+    return range_name() if os.environ.get("BELAY_RANGE", "").strip() else None
 
 
 def _no_range_is_ours(stack: Stack) -> str:

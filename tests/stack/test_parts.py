@@ -226,6 +226,24 @@ def test_cleaning_again_leaves_alone_what_no_demo_of_ours_raised(
     assert practice_command.calls == [["-m", "practice", "down", "--name", "demo"]]
 
 
+def test_cleaning_leaves_up_a_range_that_was_only_used(
+    stack: Stack, practice_command: PracticeSpy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("BELAY_RANGE", raising=False)
+    stack.load_environment(raises_range=False)
+    clean(existing_stack(stack.state_dir), say=lambda _line: None, keep_cache=False)
+    assert practice_command.calls == []
+
+
+def test_a_range_that_was_raised_once_is_cleaned_after_a_start_without_it(
+    stack: Stack, practice_command: PracticeSpy
+) -> None:
+    stack.load_environment()
+    stack.load_environment(raises_range=False)
+    clean(existing_stack(stack.state_dir), say=lambda _line: None, keep_cache=True)
+    assert practice_command.calls == [["-m", "practice", "down", "--name", "demo"]]
+
+
 def test_cleaning_refuses_a_folder_that_no_demo_made(
     tmp_path: Path, practice_command: PracticeSpy
 ) -> None:
