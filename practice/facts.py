@@ -137,7 +137,7 @@ class Reporter:
         """One line of news within the current step. Any thread may have some."""
         with self._lock:
             self._message = message
-            line = f"{self._now() - self._started:5.0f} s  {self._percent():3d} %  {message}"
+            line = f"{self._now() - self._started:5.0f} s  {self._percent():3d}%  {message}"
             self._tail = [*self._tail, line][-LOG_TAIL:]
             self._write()
             self._echo(line)

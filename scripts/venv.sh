@@ -28,15 +28,25 @@ if ! "$python" -c 'import ensurepip' 2>/dev/null; then
     need_packages python3-venv
 fi
 
-say "installing the locked Python packages ($lock) into .venv"
-mkdir -p build
+log=build/venv.log
+begin_log "$log"
+total=$(grep -c '==' "$lock" || true)
+say "installing the $total locked Python packages ($lock) into .venv: a minute or two (its log: $log)"
+# Now and then a line, so that nobody wonders. It ends with this script, however that ends.
+while sleep 15 >/dev/null 2>&1 && kill -0 "$$" 2>/dev/null; do
+    case $(tail -n 1 "$log") in
+    "Installing collected"*) say "… unpacking them" ;;
+    *) say "… $(grep -c '^Collecting ' "$log" || true) of $total fetched" ;;
+    esac
+done &
+teller=$!
+trap 'kill "$teller" 2>/dev/null || true' EXIT
 # One that was made with a Python that is gone is made anew; else only what changed is installed.
 fresh=""
 .venv/bin/python -c '' 2>/dev/null || fresh=--clear
 # shellcheck disable=SC2086  # no argument at all where it is empty
 if ! { "$python" -m venv $fresh .venv && .venv/bin/python -m pip install --require-hashes --no-deps \
-    --disable-pip-version-check --no-input -r "$lock"; } >build/venv.log 2>&1 </dev/null; then
-    tail -n 3 build/venv.log >&2
-    refuse "the Python packages could not be installed (all of it: build/venv.log): is there a network, and room on the disk?"
+    --disable-pip-version-check --no-input -r "$lock"; } >"$log" 2>&1 </dev/null; then
+    refuse_with_log "$log" "the Python packages could not be installed"
 fi
 sha256sum requirements.lock "$lock" | sha256sum >.venv/belay-locks

@@ -10,10 +10,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from config.env import STACK_ENV
+from config.env import STACK_ENV, read_stack_env
 from config.stack.errors import StackError
-from config.stack.layout import CHECKOUT, MARKER, Stack
+from config.stack.layout import CHECKOUT, MARKER, Stack, raised_its_range
 from config.stack.processes import end_processes, processes_of, read_marks
+from config.stack.settings import range_name
 from practice.plan import ranges_dir
 
 STOP_S = 300
@@ -32,7 +33,11 @@ def clean(stack: Stack, *, say: Callable[[str], None], keep_cache: bool) -> None
         )
     _stop(stack, say)
     if os.geteuid() == 0:
-        _drop_range(stack, say, keep_cache=keep_cache)
+        name = _range_of(stack)
+        if name is None:
+            say(_no_range_is_ours(stack))
+        else:
+            _drop_range(name, say, keep_cache=keep_cache)
     _remove_files(stack, say)
 
 
@@ -50,10 +55,32 @@ def _stop(stack: Stack, say: Callable[[str], None]) -> None:
         raise StackError(f"These processes of the demo do not end: {pids}.")
 
 
-def _drop_range(stack: Stack, say: Callable[[str], None], *, keep_cache: bool) -> None:
-    say(f"Taking the practice range {stack.range_name!r} down.")
-    command = [sys.executable, "-m", "practice", "down", "--name", stack.range_name]
-    others = other_ranges(stack.range_name)
+def _range_of(stack: Stack) -> str | None:
+    """The range that this demo raised, as it wrote down, or that BELAY_RANGE names.
+
+    Never the default name: once the state directory is gone, a range of that name is perhaps
+    somebody else's.
+    """
+    kept = read_stack_env(stack.state_dir)
+    if kept.get("BELAY_RANGE") and raised_its_range(kept):
+        return kept["BELAY_RANGE"]
+    return range_name() if os.environ.get("BELAY_RANGE", "").strip() else None
+
+
+def _no_range_is_ours(stack: Stack) -> str:
+    raised = other_ranges("")
+    if not raised:
+        return "No practice range is on this machine."
+    return (
+        f"Practice ranges on this machine, left alone because no demo in {stack.state_dir} raised "
+        f"them: {', '.join(raised)}. To take one down: BELAY_RANGE={raised[0]} make clean-demo"
+    )
+
+
+def _drop_range(name: str, say: Callable[[str], None], *, keep_cache: bool) -> None:
+    say(f"Taking the practice range {name!r} down.")
+    command = [sys.executable, "-m", "practice", "down", "--name", name]
+    others = other_ranges(name)
     if others:
         say(f"Keeping the built components: the range {', '.join(others)} uses them.")
     elif not keep_cache:

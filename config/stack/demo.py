@@ -81,7 +81,7 @@ class Demo:
         require_port(stack.port)
         require_disk(stack.state_dir)
         stack.make_directories()
-        kept = stack.load_environment()
+        kept = stack.load_environment(raises_range=self._with_range and not self._attach_range)
         self._environment = {
             **{name: value for name, value in os.environ.items() if _is_passed_on(name)},
             **kept,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,12 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 DEFAULT_PORT = 8300
 MARKER = "BELAY_STACK"
 """The variable that every process of a stack carries; its value is the state directory."""
+RANGE_RAISED = "BELAY_RANGE_RAISED"
+
+
+def raised_its_range(kept: Mapping[str, str]) -> bool:
+    """Whether a `stack.env` says that its demo raised the range itself, and did not only use it."""
+    return kept.get(RANGE_RAISED, "1") == "1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,14 +104,17 @@ class Stack:
             account=service_account(),
         )
 
-    def load_environment(self) -> dict[str, str]:
+    def load_environment(self, *, raises_range: bool = True) -> dict[str, str]:
         """The variables of every process of this stack; secrets are made at the first start.
 
         They are kept in `stack.env` (0600), so that a command in a shell beside the running
         stack finds its database. A `DATABASE_URL` or `REDIS_URL` of the real environment wins:
         then that server is used and no embedded one is started.
+
+        `raises_range` is kept too: cleaning takes down only a range that this stack ever raised.
         """
         kept = read_stack_env(self.state_dir)
+        raised_before = kept.get("BELAY_RANGE") == self.range_name and raised_its_range(kept)
         made = {
             "BELAY_POSTGRES_PASSWORD": secrets.token_urlsafe(32),
             "BELAY_SECRET_KEY": secrets.token_urlsafe(48),
@@ -114,6 +124,7 @@ class Stack:
         environment |= {
             "BELAY_STATE_DIR": str(self.state_dir),
             "BELAY_RANGE": self.range_name,
+            RANGE_RAISED: "1" if raises_range or raised_before else "0",
             "BELAY_PORT": str(self.port),
             "BELAY_PUBLIC_URL": os.environ.get("BELAY_PUBLIC_URL", self.base_url),
             "BELAY_EMBEDDED": "0" if os.environ.get("DATABASE_URL") else "1",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from core.ui.times import duration
 from practice.facts import Progress, read_progress
 from practice.preflight import problems
 
@@ -12,26 +13,45 @@ def obstacles() -> list[str]:
 
 
 class RangeProgress:
-    """Turns the range's progress file into lines for a terminal, each said once."""
+    """Turns the range's progress file into lines for a terminal: what is worth a line, once.
 
-    def __init__(self, name: str) -> None:
+    Args:
+        name: the range.
+        url: where the pages are, for what comes next when it is up.
+    """
+
+    EVERY_PERCENT = 10
+    """A step that takes minutes says this often that it goes on."""
+
+    def __init__(self, name: str, url: str) -> None:
         self._name = name
-        self._said = ""
+        self._url = url
+        self._said: Progress | None = None
 
     def news(self) -> list[str]:
         """Lines that were not said yet."""
         progress = read_progress(self._name)
-        if progress is None:
+        if progress is None or not self._is_news(progress):
             return []
-        line = self.line(progress)
-        if line == self._said:
-            return []
-        self._said = line
-        return [line]
+        self._said = progress
+        return self.lines(progress)
 
-    def line(self, progress: Progress) -> str:
-        """One line that says how far the range is."""
-        what = progress.error or progress.message or progress.step
+    def lines(self, progress: Progress) -> list[str]:
+        """How far the range is; when it is up, what to do next."""
         if progress.phase == "ready":
-            return f"Practice range {self._name} is ready."
-        return f"Practice range {self._name}: {progress.percent:3d} %, {what}"
+            return [
+                f"Practice range {self._name} is up; it becomes the cluster qa-range in a moment.",
+                f"Next: log in at {self._url} as lea, and book “One etcd member down”.",
+            ]
+        what = progress.error or progress.step or progress.message
+        left = "" if progress.eta_s is None else f", about {duration(progress.eta_s)} to go"
+        return [f"Practice range {self._name}: {progress.percent:3d}%, {what}{left}"]
+
+    def _is_news(self, progress: Progress) -> bool:
+        said = self._said
+        return (
+            said is None
+            or (progress.phase, progress.step, progress.error)
+            != (said.phase, said.step, said.error)
+            or progress.percent >= said.percent + self.EVERY_PERCENT
+        )

@@ -73,7 +73,7 @@ MARKS: Final[dict[str, Mark]] = {
     ),
     "invalid": Mark("Invalid", "ban", "unknown", "This run proves nothing about the finding."),
     # Findings.
-    "open": Mark("Open", "circle-dot", "live", "Known, and nobody has taken it up."),
+    "open": Mark("Open", "circle-dot", "live", "Known; no work on it has begun."),
     "acknowledged": Mark("Acknowledged", "eye", "care", "Somebody has looked and agrees."),
     "fix_in_progress": Mark("Fix in progress", "tool", "work", "Somebody is mending it."),
     "fix_ready": Mark(

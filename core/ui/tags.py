@@ -77,6 +77,13 @@ def when(at: dt.datetime | str | None, empty: str = "–") -> SafeString | str:
 
 
 @register.simple_tag
+def begins(at: dt.datetime) -> SafeString:
+    """The verb and its time, for what has not begun: `begins in 14 hours`."""
+    verb = "begins" if at > timezone.now() else "was to begin"
+    return format_html("{} {}", verb, when(at))
+
+
+@register.simple_tag
 def at_exactly(at: dt.datetime, zone: str = "") -> SafeString:
     """The exact time in the person's zone, or in `zone`."""
     return format_html(
@@ -117,7 +124,7 @@ def plural(number: int, noun: str) -> str:
 
 @register.filter
 def percent(share: float | None) -> str:
-    """`0.667` as `66.7 %`; nothing measured as a dash."""
+    """`0.667` as `66.7%`; nothing measured as a dash."""
     if share is None:
         return "–"
     value = share * 100
@@ -125,7 +132,7 @@ def percent(share: float | None) -> str:
     text = f"{value:.1f}"
     if text == "100.0" and value < 100:
         text = "99.9"
-    return f"{text.removesuffix('.0')} %"
+    return f"{text.removesuffix('.0')}%"
 
 
 @register.filter

@@ -127,7 +127,7 @@ ALERT_EXPECTED = Kind(
             minimum=5,
             maximum=1800,
             unit="seconds",
-            help="From the moment the fault bites. Count the rule’s own “for” and the intervals "
+            help="From the moment the fault bites. Count the rule's own “for” and the intervals "
             "of scraping and evaluation.",
         ),
     ),

@@ -92,7 +92,7 @@ def _require_stat(text: str) -> None:
 
 ENVOY_STAT = Kind(
     prober=probe_envoy_stat,
-    summary="Reads one of Envoy’s own figures: is it connected to its control plane?",
+    summary="Reads one of Envoy's own figures: is it connected to its control plane?",
     in_words=_in_words,
     icon="route",
     users_may_feel=False,
@@ -104,7 +104,7 @@ ENVOY_STAT = Kind(
             kind="url",
             check=require_base,
             placeholder="http://10.0.0.11:8002",
-            help="Where Envoy serves /stats: its admin listener, or Contour’s stats listener.",
+            help="Where Envoy serves /stats: its admin listener, or Contour's stats listener.",
         ),
         Field(name="stat", label="Figure", default=CONNECTED, longest=200, check=_require_stat),
         Field(

@@ -184,13 +184,13 @@ KUBERNETES_FIELD = Kind(
             choices=tuple((kind, kind) for kind in RESOURCES),
         ),
         Field(name="namespace", label="Namespace", required=False, check=_require_name),
-        Field(name="name", label="Object’s name", check=_require_name, longest=253),
+        Field(name="name", label="Object's name", check=_require_name, longest=253),
         Field(
             name="path",
             label="Field",
             placeholder="status.readyReplicas",
             check=paths.parse,
-            help="Like kubectl’s JSONPath: status.conditions[type=Ready].status.",
+            help="Like kubectl's JSONPath: status.conditions[type=Ready].status.",
         ),
         Field(
             name="comparison",

@@ -87,7 +87,7 @@ def missing_for(cluster: Cluster) -> list[str]:
     setup = ClusterSetup.objects.filter(cluster=cluster).exclude(phase=SetupPhase.READY).first()
     if setup is not None:
         problems.append(
-            f"{cluster} is still being raised ({setup.percent} %): {setup.step or 'starting'}."
+            f"{cluster} is still being raised ({setup.percent}%): {setup.step or 'starting'}."
         )
     nodes = Node.objects.filter(cluster=cluster, control_plane=True)
     unguarded = list(nodes.filter(guard=None).values_list("name", flat=True))
@@ -100,12 +100,12 @@ def missing_for(cluster: Cluster) -> list[str]:
     if not any(probe.felt_by_users for probe in looking):
         problems.append(
             "No probe that a user would feel: a run could break, but never be called held. Add one "
-            "on the cluster’s page."
+            "on the cluster's page."
         )
     if lacks_metrics(cluster, looking):
         problems.append(
             "Probes ask a Prometheus and none is named, so that they stay unknown and every fault "
-            "is refused. A lead names it on the cluster’s page, or switches those probes off."
+            "is refused. A lead names it on the cluster's page, or switches those probes off."
         )
     return problems
 

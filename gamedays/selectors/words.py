@@ -99,7 +99,7 @@ def symptom_sentence(finding: Finding) -> str:
         return f"{title}{target}: {window}."
     passed, attempts = measured.get("passed"), measured.get("attempts")
     seen = f" {attempts - passed} of {attempts} failed." if attempts else ""
-    return f"“{title}”{target} must pass at least {bound * 100:g} % {window}.{seen}"
+    return f"“{title}”{target} must pass at least {bound * 100:g}% {window}.{seen}"
 
 
 def _pods_sentence(symptom: dict[str, Any]) -> str:

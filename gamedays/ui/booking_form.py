@@ -12,12 +12,11 @@ from django.utils import timezone
 from core import selectors as core_selectors
 from core.models import Cluster, User
 from core.ui.timezone import zone_names, zone_or_utc
+from gamedays.operations.bookings import DURATION_MIN_MAX, DURATION_MIN_MIN
 
 if TYPE_CHECKING:
     from core.errors import Invalid
 
-_FIELD_OF_ERROR = {"starts_at": "time"}
-"""The operation speaks of one moment; the form has a date and a time."""
 _DEFAULT_TIME = dt.time(14, 0)
 _DEFAULT_MINUTES = 60
 
@@ -25,15 +24,56 @@ _DEFAULT_MINUTES = 60
 class BookingForm(forms.Form):
     """Everything of a booking but its agenda. `user` must be able to book somewhere."""
 
-    title = forms.CharField(max_length=120, label="Title")
-    cluster = forms.ModelChoiceField(Cluster.objects.none(), label="Cluster", empty_label=None)
-    date = forms.DateField(label="Date")
-    time = forms.TimeField(label="Starts at", input_formats=["%H:%M", "%H:%M:%S", "%H.%M"])
-    time_zone = forms.CharField(label="Time zone", max_length=64)
-    duration_min = forms.IntegerField(
-        label="Minutes", min_value=5, max_value=12 * 60, help_text="How long the cluster is yours."
+    title = forms.CharField(
+        max_length=120,
+        label="Title",
+        error_messages={
+            "required": "Give it a title that people will recognise in the calendar.",
+            "max_length": "A title has at most 120 characters.",
+        },
     )
-    facilitator = forms.ModelChoiceField(User.objects.none(), label="Facilitator", empty_label=None)
+    cluster = forms.ModelChoiceField(
+        Cluster.objects.none(),
+        label="Cluster",
+        empty_label=None,
+        error_messages=dict.fromkeys(
+            ("required", "invalid_choice"), "Choose a QA cluster of a team that you lead."
+        ),
+    )
+    date = forms.DateField(
+        label="Date",
+        error_messages=dict.fromkeys(("required", "invalid"), "Give a date, like 2027-03-09."),
+    )
+    time = forms.TimeField(
+        label="Starts at",
+        input_formats=["%H:%M", "%H:%M:%S", "%H.%M"],
+        error_messages=dict.fromkeys(("required", "invalid"), "Give a time, like 14:00."),
+    )
+    time_zone = forms.CharField(
+        label="Time zone",
+        max_length=64,
+        error_messages=dict.fromkeys(
+            ("required", "max_length"), "Give a time zone, like Europe/Berlin."
+        ),
+    )
+    duration_min = forms.IntegerField(
+        label="Minutes",
+        min_value=DURATION_MIN_MIN,
+        max_value=DURATION_MIN_MAX,
+        help_text="How long the cluster is yours.",
+        error_messages=dict.fromkeys(
+            ("required", "invalid", "min_value", "max_value"),
+            f"Give {DURATION_MIN_MIN} to {DURATION_MIN_MAX} minutes.",
+        ),
+    )
+    facilitator = forms.ModelChoiceField(
+        User.objects.none(),
+        label="Facilitator",
+        empty_label=None,
+        error_messages=dict.fromkeys(
+            ("required", "invalid_choice"), "Choose a lead or an engineer of the cluster's team."
+        ),
+    )
     autostart = forms.BooleanField(
         label="Start by itself at the booked time",
         required=False,
@@ -43,6 +83,8 @@ class BookingForm(forms.Form):
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.user = user
+        self.overlaps = False
+        """Another booking stands in the way: neither the date nor the time alone is wrong."""
         clusters = core_selectors.bookable_clusters(user)
         self._field("cluster").queryset = clusters
         self.chosen = self._chosen_cluster(list(clusters))
@@ -100,8 +142,22 @@ class BookingForm(forms.Form):
         for name, text in errors.items():
             if name.startswith("agenda"):
                 continue
-            field = _FIELD_OF_ERROR.get(name, name)
+            field = self._moment_field if name == "starts_at" else name
             self.add_error(field if field in self.fields else None, text)
+
+    def take_overlap(self, text: str) -> None:
+        self.overlaps = True
+        self.add_error("time", text)
+
+    @property
+    def _moment_field(self) -> str:
+        """The operation speaks of one moment, the form of a date and a time: which is wrong?
+
+        On an earlier day no time of day would do.
+        """
+        moment = self.starts_at
+        past_day = moment is not None and moment.date() < timezone.localdate(timezone=moment.tzinfo)
+        return "date" if past_day else "time"
 
 
 def first_values(user: User, cluster: Cluster | None) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import messages
@@ -13,7 +14,7 @@ from django.utils.dateparse import parse_date
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from core import selectors as core_selectors
-from core.choices import Role
+from core.choices import Role, SetupPhase
 from core.errors import Conflict, Invalid, NotAllowed
 from core.policies import may_book, may_run, role_on
 from core.ui.requests import attempt, person
@@ -57,7 +58,7 @@ def book(request: HttpRequest) -> HttpResponse:
     """The booking form; its parts come back to it with everything that was typed."""
     user = person(request)
     if not core_selectors.bookable_clusters(user).exists():
-        raise NotAllowed(_why_not(user))
+        return _nothing_to_book(request, user)
     if request.method == "GET":
         return _booking_page(request, *_empty_form(request, user))
     form = BookingForm(request.POST, user=user)
@@ -66,22 +67,32 @@ def book(request: HttpRequest) -> HttpResponse:
         return _booking_page(request, _unjudged(request, user), agenda)
     gameday_id = _book(user, form, agenda)
     if gameday_id is None:
-        return _booking_page(request, form, agenda, status=422)
+        return _booking_page(request, form, agenda, HTTPStatus.UNPROCESSABLE_ENTITY)
     messages.success(request, "Booked.")
     return redirect("gameday", gameday_id)
 
 
-def _why_not(user: User) -> str:
-    """Why this person has no cluster to book, and what to do about it."""
+def _nothing_to_book(request: HttpRequest, user: User) -> HttpResponse:
+    """Why this person has no cluster to book, and what to do about it.
+
+    To a lead nothing is forbidden: there is only no cluster yet. Raises NotAllowed for the others.
+    """
     if Role.LEAD not in core_selectors.roles_by_team(user).values() and not user.is_superuser:
-        return "Only a team lead books gamedays. Ask a lead of your team to book this one."
-    growing = core_selectors.setups_in_progress(user)
-    if growing:
-        return (
-            f"There is no QA cluster to book yet: {growing[0].name} is at {growing[0].percent} %. "
-            "Its progress stands on This week; book as soon as it is ready."
+        raise NotAllowed(
+            "Only a team lead books gamedays. Ask a lead of your team to book this one."
         )
-    return "Your team has no QA cluster yet. A platform owner registers one; see Clusters."
+    setups = core_selectors.setups_in_progress(user)
+    why = "Your team has no QA cluster yet. A platform owner registers one; see Clusters."
+    if any(setup.phase in (SetupPhase.WAITING, SetupPhase.RUNNING) for setup in setups):
+        why = "There is no QA cluster yet. Book as soon as this one is ready."
+    elif setups:
+        why = "There is no QA cluster: the one below could not be raised."
+    return render(
+        request,
+        "gamedays/nothing_to_book.html",
+        {"why": why, "setups": setups},
+        status=HTTPStatus.CONFLICT if setups else HTTPStatus.FORBIDDEN,
+    )
 
 
 def _empty_form(request: HttpRequest, user: User) -> tuple[BookingForm, list[Item]]:
@@ -122,17 +133,18 @@ def _book(user: User, form: BookingForm, agenda: list[Item]) -> int | None:
     except Invalid as error:
         form.take_errors(error)
         put_errors(agenda, error.errors)
-        if "agenda" in error.errors:
-            form.add_error(None, error.errors["agenda"])
         return None
     except Conflict as error:
-        form.add_error("time" if error.field in (None, "starts_at") else None, error.message)
+        if error.field in (None, "starts_at"):
+            form.take_overlap(error.message)
+        else:
+            form.add_error(None, error.message)
         return None
     return int(gameday.pk)
 
 
 def _booking_page(
-    request: HttpRequest, form: BookingForm, agenda: list[Item], status: int = 200
+    request: HttpRequest, form: BookingForm, agenda: list[Item], status: int = HTTPStatus.OK
 ) -> HttpResponse:
     return render(
         request,
@@ -144,6 +156,7 @@ def _booking_page(
             "zones": zone_choices(),
             "worst_case": worst_case(form, agenda),
             "moment": moment_of(form),
+            "refused": status != HTTPStatus.OK,
         },
         status=status,
     )

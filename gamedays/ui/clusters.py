@@ -28,6 +28,7 @@ def clusters(request: HttpRequest) -> HttpResponse:
             "cards": selectors.cluster_cards(user),
             "setups": core_selectors.setups_in_progress(user),
             "is_owner": user.is_superuser,
+            "owner": user.username if user.is_superuser else "",
             "embedded": settings.BELAY_EMBEDDED_DATABASE,
         },
     )

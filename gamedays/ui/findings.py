@@ -24,6 +24,13 @@ if TYPE_CHECKING:
     from core.models import User
     from gamedays.models import Finding
 
+_STATUS_VERBS = {
+    FindingStatus.OPEN: "Reopen finding",
+    FindingStatus.ACKNOWLEDGED: "Acknowledge finding",
+    FindingStatus.FIX_IN_PROGRESS: "Start fixing",
+}
+"""What the buttons say: a verb with its object, for each status that a person may set."""
+
 
 @require_GET
 def findings(request: HttpRequest) -> HttpResponse:
@@ -174,7 +181,7 @@ def _page(
             "symptom": symptom_sentence(found),
             "fixes": found.fixes.select_related("recorded_by"),
             "verifications": selectors.verifications(found),
-            "statuses": selectors.statuses_by_hand(found),
+            "statuses": [(s, _STATUS_VERBS[s]) for s in selectors.statuses_by_hand(found)],
             "can_run": may_run(user, found.cluster),
             "can_book": may_book(user, found.cluster),
             "fix_form": fix or FixForm(initial=fix_initial()),

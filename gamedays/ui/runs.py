@@ -14,7 +14,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from core.policies import may_run
 from core.ui.requests import attempt, back, is_fragment, person
-from gamedays.choices import InjectionState
+from gamedays.choices import EntryKind, InjectionState
 from gamedays.operations import runs as verbs
 from gamedays.selectors import runs as selectors
 from gamedays.selectors.pods import STATES, ledger
@@ -30,7 +30,7 @@ from gamedays.selectors.words import (
 from gamedays.ui.strip import strip_context
 
 if TYPE_CHECKING:
-    from gamedays.models import Injection
+    from gamedays.models import Injection, TimelineEntry
 
 _S = InjectionState
 _NOTHING_LEFT = (_S.VERIFYING, _S.OBSERVING)
@@ -86,6 +86,13 @@ def add_note(request: HttpRequest, run_id: uuid.UUID) -> HttpResponse:
     return redirect("run", run_id)
 
 
+def _in_a_phase(entry: TimelineEntry) -> bool:
+    """Told where it belongs already: as a phase, or as the evidence of one."""
+    if entry.kind == EntryKind.ALARM:
+        return False
+    return entry.kind in (EntryKind.STATE, EntryKind.EVIDENCE) or bool(entry.data.get("state"))
+
+
 def _live(run: Injection) -> dict[str, Any]:
     entries = selectors.timeline(run)
     figures = probe_figures(run)
@@ -102,6 +109,7 @@ def _live(run: Injection) -> dict[str, Any]:
         "parameters": parameters_in_words(run.scenario_key, run.parameters),
         "steps": selectors.steps(run, entries),
         "entries": entries[::-1],
+        "notes": [entry for entry in reversed(entries) if not _in_a_phase(entry)],
         "figures": figures,
         "alarms": selectors.alarms(entries),
         "sight": (seen := sight(run, figures)),

@@ -9,20 +9,28 @@ from django.views.decorators.http import require_GET
 
 from core import selectors as core_selectors
 from core.ui.requests import person
+from gamedays.choices import GamedayState
 from gamedays.selectors import week as selectors
 from gamedays.ui.loop import loop_picture
-from gamedays.ui.strip import lines_of, stop_of
+from gamedays.ui.strip import lines_of, stop_of, strip_context
 
 
 @require_GET
 def week(request: HttpRequest) -> HttpResponse:
     user = person(request)
+    upcoming = selectors.next_gameday(user)
+    running = upcoming and upcoming.gameday.state == GamedayState.RUNNING and upcoming.gameday.pk
     return render(
         request,
         "week/week.html",
         {
-            "next": selectors.next_gameday(user),
-            "needs": selectors.needs(user),
+            "next": upcoming,
+            # The one that runs has the card above; it is not told a second time.
+            "needs": [
+                need
+                for need in selectors.needs(user)
+                if need.gameday is None or need.gameday.pk != running
+            ],
             "live": [line for line in lines_of(request) if line.live is not None],
             "setups": core_selectors.setups_in_progress(user),
             "place": (place := selectors.loop_place(user)),
@@ -41,9 +49,8 @@ def week(request: HttpRequest) -> HttpResponse:
 @require_GET
 @never_cache
 def setups(request: HttpRequest) -> HttpResponse:
-    """What is being raised, as a fragment; it stops asking when nothing is left to wait for."""
-    return render(
-        request,
-        "week/_setups.html",
-        {"setups": core_selectors.setups_in_progress(person(request))},
-    )
+    """What is being raised, as a fragment, and the strip as of the same moment; it stops asking
+    when nothing is left to wait for."""
+    raising = core_selectors.setups_in_progress(person(request))
+    context = {**strip_context(request), "setups": raising, "strip_swap": True}
+    return render(request, "week/_setups.html", context)

@@ -3,6 +3,9 @@
 // increments, each second, until the run is final.
 
 const BAND = 40;
+const BAND_NARROW = 30; // on a phone ten probes are to fit one screen
+const NARROW_PX = 480;
+const LABEL_PX = 28; // half a time label: nearer to an end it would be cut off
 const BAND_ALONE = 84;
 const HEAD = 38; // two rows for the marks' words
 const GAP = 26;
@@ -11,6 +14,7 @@ const WORD_PX = 62; // a mark's word needs about this; nearer ones go a row up
 const OVERLAP_MS = 15000; // late blocks (after a takeover) are merged, not lost
 const ALERT = "alert_expected";
 const UNKNOWN_AFTER_MS = 2500; // a longer silence between two samples is unknown
+const AWAITED_MS = 8000; // a look may take 5 s, and is then written and fetched: not unknown yet
 
 function colour(name) {
   const probe = document.createElement("i");
@@ -103,7 +107,7 @@ class RunChart {
     const probes = this.probes();
     const some = probes.some((probe) => this.rowsOf(probe).length);
     if (!probes.length || !some || !window.echarts) return;
-    this.bandPx = probes.length === 1 ? BAND_ALONE : BAND;
+    this.bandPx = probes.length === 1 ? BAND_ALONE : this.element.clientWidth < NARROW_PX ? BAND_NARROW : BAND;
     const height = HEAD + probes.length * (this.bandPx + GAP) + FOOT;
     if (!this.chart) {
       this.element.replaceChildren();
@@ -156,7 +160,7 @@ class RunChart {
       type: "time", gridIndex: index, min: begin, max: end,
       axisLine: { show: false }, axisTick: { show: last, lineStyle: { color: ink.line } },
       splitLine: { show: false },
-      axisLabel: { show: last, color: ink.quiet, fontSize: 11, hideOverlap: true, alignMinLabel: "left", alignMaxLabel: "right", formatter: (value) => this.clock.format(value) },
+      axisLabel: { show: last, color: ink.quiet, fontSize: 11, hideOverlap: true, formatter: (value) => this.timeLabel(value, begin, end) },
       axisPointer: { label: { show: false } },
     });
     option.yAxis.push(
@@ -204,6 +208,12 @@ class RunChart {
         },
       },
     );
+  }
+
+  timeLabel(value, begin, end) {
+    const width = this.element.clientWidth - 16;
+    const x = ((value - begin) / Math.max(1, end - begin)) * width;
+    return x < LABEL_PX || x > width - LABEL_PX ? "" : this.clock.format(value);
   }
 
   tooltip(points, probes) {
@@ -269,7 +279,7 @@ function shape(rows, begin, end, final) {
     before = time;
   }
   if (!rows.length) unknown.push([begin, end]);
-  else if (!final && end - before > 2 * UNKNOWN_AFTER_MS) unknown.push([before, end]);
+  else if (!final && end - before > AWAITED_MS) unknown.push([before, end]);
   return { passed, failed, latency, unknown: join(unknown) };
 }
 

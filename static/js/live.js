@@ -47,6 +47,7 @@ document.body.addEventListener("htmx:oobBeforeSwap", (event) => {
   // What has not changed stays: hover, scroll and selection in it survive the second.
   const { target, fragment } = event.detail;
   const fresh = fragment.firstElementChild;
+  if (pressed && target.contains(pressed)) event.detail.shouldSwap = false;
   if (fresh && plain(fresh) === plain(target)) event.detail.shouldSwap = false;
 });
 document.body.addEventListener("htmx:afterSwap", () => {
@@ -56,6 +57,8 @@ document.body.addEventListener("htmx:afterSwap", () => {
 function plain(element) {
   const copy = element.cloneNode(true);
   copy.removeAttribute("hx-swap-oob");
+  // What somebody opened is opened again after a swap; it is no news.
+  for (const each of copy.querySelectorAll("details[id]")) each.removeAttribute("open");
   return `${copy.className}|${copy.innerHTML}`;
 }
 

@@ -63,7 +63,7 @@ def test_find_fix_and_prove(
     expect(page.get_by_test_id("strip-line").first).to_have_attribute("data-state", "active")
     # The page shows by itself that some reads fail, while the fault is live.
     during = page.locator("[data-testid=probe][data-probe='api-read'] [data-label=During]")
-    expect(during).to_have_text(re.compile(r"^\s*[3-8]\d(\.\d)? %\s*$"), timeout=HOLD_S * 1000)
+    expect(during).to_have_text(re.compile(r"^\s*[3-8]\d(\.\d)?%\s*$"), timeout=HOLD_S * 1000)
     page.screenshot(path=SCREENS / "live-run.png")
     screenshot(page, "03-fault-live")
     await_state(page, "observing", within_s=HOLD_S + RECOVERY_S)

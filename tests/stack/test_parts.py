@@ -23,7 +23,7 @@ from config.stack.binaries import copy_binaries
 from config.stack.clean import clean
 from config.stack.demo import stop_waves
 from config.stack.errors import StackError
-from config.stack.layout import Stack
+from config.stack.layout import Stack, existing_stack
 from config.stack.postgres import Postgres
 from config.stack.preflight import require_disk, require_not_running, require_port
 from config.stack.processes import ProcessMark, end_processes, mark, processes_of, write_marks
@@ -206,6 +206,42 @@ def test_cleaning_never_takes_the_cache_away_from_another_range(
     clean(stack, say=said.append, keep_cache=False)
     assert practice_command.calls == [["-m", "practice", "down", "--name", "demo"]]
     assert "Keeping the built components: the range dev uses them." in said
+
+
+def test_cleaning_again_leaves_alone_what_no_demo_of_ours_raised(
+    stack: Stack, tmp_path: Path, practice_command: PracticeSpy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the state directory gone, a range of the default name may be somebody else's."""
+    monkeypatch.delenv("BELAY_RANGE", raising=False)
+    (tmp_path / "ranges" / "demo").mkdir(parents=True)
+    stack.load_environment()
+    clean(stack, say=lambda _line: None, keep_cache=False)
+    practice_command.calls.clear()
+    said: list[str] = []
+    clean(existing_stack(stack.state_dir), say=said.append, keep_cache=False)
+    assert practice_command.calls == []
+    assert "BELAY_RANGE=demo make clean-demo" in "\n".join(said)
+    monkeypatch.setenv("BELAY_RANGE", "demo")
+    clean(existing_stack(stack.state_dir), say=said.append, keep_cache=True)
+    assert practice_command.calls == [["-m", "practice", "down", "--name", "demo"]]
+
+
+def test_cleaning_leaves_up_a_range_that_was_only_used(
+    stack: Stack, practice_command: PracticeSpy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("BELAY_RANGE", raising=False)
+    stack.load_environment(raises_range=False)
+    clean(existing_stack(stack.state_dir), say=lambda _line: None, keep_cache=False)
+    assert practice_command.calls == []
+
+
+def test_a_range_that_was_raised_once_is_cleaned_after_a_start_without_it(
+    stack: Stack, practice_command: PracticeSpy
+) -> None:
+    stack.load_environment()
+    stack.load_environment(raises_range=False)
+    clean(existing_stack(stack.state_dir), say=lambda _line: None, keep_cache=True)
+    assert practice_command.calls == [["-m", "practice", "down", "--name", "demo"]]
 
 
 def test_cleaning_refuses_a_folder_that_no_demo_made(

@@ -28,6 +28,10 @@ def test_range():
 @pytest.mark.browser
 def test_browser():
     pass
+
+@pytest.mark.services
+def test_services():
+    pass
 """
 CONFTEST = f"""
 import sys
@@ -35,7 +39,7 @@ sys.path.insert(0, {str(Path(plumbing.__file__).parents[1])!r})
 from tests.conftest import NothingSkipped
 
 def pytest_configure(config):
-    for name in ("range", "browser"):
+    for name in ("range", "browser", "services"):
         config.addinivalue_line("markers", name)
     config.pluginmanager.register(NothingSkipped())
 """
@@ -44,7 +48,7 @@ def pytest_configure(config):
 @pytest.mark.parametrize(
     ("range_body", "arguments", "status", "line"),
     [
-        ("pass", [], 0, "*2 passed*"),
+        ("pass", [], 0, "*3 passed*"),
         ("pytest.skip('no root')", [], 1, "skipped, and so failed: *::test_range"),
         ("pass", ["-k", "browser"], 1, "no test marked 'range' ran"),
     ],

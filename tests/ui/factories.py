@@ -235,7 +235,7 @@ BROKE = [
         "window": {"from": "bitten", "to": "undo_asked", "grace_s": 10},
         "measured": {"passed": 100, "attempts": 150, "unknown_samples": 1, "samples": 50},
         "result": "broke",
-        "sentence": "50 of 150 attempts failed in the 50 s after the grace; the bound is 99 %.",
+        "sentence": "50 of 150 attempts failed in the 50 s after the grace; the bound is 99%.",
     },
     {
         "key": "traffic",

@@ -110,7 +110,7 @@ def test_over(live_server: Any, browser: Browser) -> None:
         ago_s=90_000,
         verdict=Verdict.BROKE,
         judgement=factories.BROKE,
-        reason="API reads through the common address broke their bound: 66.7 % passed.",
+        reason="API reads through the common address broke their bound: 66.7% passed.",
     )
     factories.make_samples(run, probes)
     factories.make_pods(run)

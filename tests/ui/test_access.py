@@ -183,3 +183,10 @@ def test_a_bug_of_ours_answers_with_a_page_that_helps(
     answer = client.get("/")
     assert answer.status_code == 500
     assert "guard undo-all" in answer.content.decode()
+
+
+def test_commands_of_an_owner_name_nobody_else(cast: Cast, client_of: As) -> None:
+    lea = client_of("lea").get("/clusters/").content.decode()
+    assert "--as lea" not in lea
+    assert "--as OWNER" in lea
+    assert "--as olga" in client_of("olga").get("/clusters/").content.decode()

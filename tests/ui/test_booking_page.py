@@ -8,6 +8,7 @@ import zoneinfo
 import pytest
 from django.utils import timezone
 
+from core.choices import SetupPhase
 from gamedays.models import Gameday
 from tests.people import Cast, book
 from tests.ui import factories
@@ -51,11 +52,11 @@ def test_a_lead_books(cast: Cast, client_of: As) -> None:
 @pytest.mark.parametrize(
     ("fields", "complaint"),
     [
-        ({"title": ""}, "This field is required"),
+        ({"title": ""}, "Give it a title that people will recognise"),
         ({"date": "2020-01-01"}, "is in the past"),
-        ({"date": "soon"}, "Enter a valid date"),
+        ({"date": "soon"}, "Give a date, like"),
         ({"time_zone": "Berlin"}, "no time zone that this machine knows"),
-        ({"duration_min": "2"}, "greater than or equal to 5"),
+        ({"duration_min": "2"}, "Give 5 to 720 minutes."),
         ({"agenda-0-hold_s": "9999"}, "out of bounds"),
         ({"agenda-0-hold_s": "long"}, "is no number of seconds"),
         ({"agenda-0-node": "qa-9"}, "no control-plane node of this cluster"),
@@ -70,7 +71,8 @@ def test_a_wrong_value_is_told_and_nothing_is_lost(
     answer = client_of("lea").post("/gamedays/book/", data)
     text = answer.content.decode()
     assert answer.status_code == 422
-    assert complaint in text
+    assert text.count(complaint) == 1
+    assert "Not booked yet." in text
     assert not Gameday.objects.exists()
     typed = {"title", "date", "time", "time_zone", "duration_min"}
     typed |= {"agenda-0-hold_s", "agenda-0-observe_s"} if data["agenda-0-scenario"] else set()
@@ -86,12 +88,35 @@ def test_several_wrong_parameters_are_told_at_once(cast: Cast, client_of: As) ->
     assert "Watch afterwards: 1 s is out of bounds" in text
 
 
+def is_invalid(text: str, field: str) -> bool:
+    tag = next(tag for tag in text.split("<") if f'id="id_{field}"' in tag)
+    return "is-invalid" in tag
+
+
+@pytest.mark.parametrize("day", [-1, 0])
+def test_a_moment_in_the_past_is_told_at_what_is_wrong_of_it(
+    day: int, cast: Cast, client_of: As, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of yesterday the date is wrong, of this morning the time; the words are as wide as both."""
+    now = dt.datetime(2026, 11, 24, 12, 0, tzinfo=BERLIN)
+    monkeypatch.setattr(timezone, "now", lambda: now)
+    date = now.date() + dt.timedelta(days=day)
+    data = form(cast, date=date.isoformat(), time="09:00")
+    text = client_of("lea").post("/gamedays/book/", data).content.decode()
+    assert (is_invalid(text, "date"), is_invalid(text, "time")) == (day < 0, day == 0)
+    both = text.split('id="when-errors"')[1].split("</div>")[0]
+    assert "is in the past" in both
+
+
 def test_an_overlap_is_told_beside_the_time(cast: Cast, client_of: As) -> None:
     lea = client_of("lea")
     assert lea.post("/gamedays/book/", form(cast)).status_code == 302
     answer = lea.post("/gamedays/book/", form(cast, time="14:10", title="Too close"))
     assert answer.status_code == 422
-    assert "already booked then" in answer.content.decode()
+    text = answer.content.decode()
+    assert text.count("already booked then") == 1
+    assert is_invalid(text, "date")
+    assert is_invalid(text, "time")
     assert Gameday.objects.count() == 1
 
 
@@ -115,7 +140,7 @@ def test_the_agenda_is_changed_without_losing_the_rest(cast: Cast, client_of: As
     assert added.status_code == 200
     assert text.count('data-testid="agenda-item"') == 2
     assert 'value="Kept"' in text
-    assert "This field is required" not in text
+    assert "Not booked yet." not in text
 
     second = {
         "agenda-1-scenario": "api-servers-down",
@@ -160,7 +185,7 @@ def test_the_gamedays_page_tells_the_booking(cast: Cast, client_of: As) -> None:
     text = vera.get(f"/gamedays/{gameday.pk}/").content.decode()
     assert "(Asia/Tokyo)" in text
     assert "(Europe/Berlin)" in text
-    assert "the cluster’s zone" in text
+    assert "the cluster's zone" in text
     assert "No guard on qa-1, qa-2, qa-3" in text
 
 
@@ -178,9 +203,26 @@ def test_who_cannot_book_is_told_why(cast: Cast, client_of: As) -> None:
     refused = client_of("erik").get("/gamedays/book/")
     assert refused.status_code == 403
     assert "Ask a lead of your team" in refused.content.decode()
-    factories.make_setup()
-    waiting = client_of("otto").get("/gamedays/book/").content.decode()
-    assert "demo is at 62 %" in waiting
+    assert "Not yours to do" in refused.content.decode()
+
+
+def test_a_lead_waits_for_the_cluster_and_is_refused_nothing(cast: Cast, client_of: As) -> None:
+    setup = factories.make_setup()
+    otto = client_of("otto")
+    waiting = otto.get("/gamedays/book/")
+    text = waiting.content.decode()
+    assert waiting.status_code == 409
+    assert "Not yours to do" not in text
+    assert "Book as soon as this one is ready." in text
+    assert "<b>62%</b>" in text
+    setup.phase, setup.message = SetupPhase.FAILED, "The disk is full."
+    setup.save()
+    text = otto.get("/gamedays/book/").content.decode()
+    assert "could not be raised" in text
+    assert "The disk is full." in text
+    assert "as soon as" not in text
+    setup.delete()
+    assert "A platform owner registers one" in otto.get("/gamedays/book/").content.decode()
 
 
 def test_only_who_could_run_it_can_be_chosen_to_facilitate(cast: Cast, client_of: As) -> None:

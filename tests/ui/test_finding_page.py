@@ -7,7 +7,7 @@ import datetime as dt
 import pytest
 from django.utils import timezone
 
-from gamedays.choices import FindingStatus, InjectionState, Outcome, Verdict
+from gamedays.choices import FINDING_BY_HAND, FindingStatus, InjectionState, Outcome, Verdict
 from gamedays.models import Finding, Injection, Verification
 from tests.people import Cast
 from tests.ui import factories
@@ -37,7 +37,7 @@ def test_the_story_is_told(finding: Finding, client_of: As) -> None:
     text = client_of("vera").get(f"/findings/{finding.pk}/").content.decode()
     for part in ("What we believed", "What happened", "Why", "What we did", "The proof"):
         assert part in text
-    assert "must pass at least 99 % from 10 s after the fault bit until the undo" in text
+    assert "must pass at least 99% from 10 s after the fault bit until the undo" in text
     assert "50 of 150 failed" in text
     assert 'data-only="api-read"' in text
 
@@ -191,3 +191,63 @@ def test_a_live_run_blocks_a_second(finding: Finding, cast: Cast, client_of: As)
     factories.make_run(cast, InjectionState.ACTIVE)
     answer = client_of("erik").post(f"/findings/{finding.pk}/verify/", {"at": "now"})
     assert answer.status_code == 422
+
+
+def standing(text: str) -> str:
+    return text.split('data-testid="standing">')[1].split("</p>", maxsplit=1)[0]
+
+
+def test_the_head_says_once_and_truly_how_it_stands(
+    finding: Finding, cast: Cast, client_of: As
+) -> None:
+    erik, path = client_of("erik"), f"/findings/{finding.pk}/"
+    text = erik.get(path).content.decode()
+    assert standing(text) == "Drafted from a run's evidence; nobody has looked at it yet."
+    assert text.count("nobody has") == 1
+    factories.make_fix(cast, finding)
+    Finding.objects.filter(pk=finding.pk).update(status=FindingStatus.FIX_READY, drafted=False)
+    text = erik.get(path).content.decode()
+    assert standing(text) == "A fix is recorded; it is not proved yet."
+    assert "nobody has" not in text
+
+
+def test_the_run_that_showed_it_has_the_age_that_the_strip_tells(
+    finding: Finding, client_of: As
+) -> None:
+    ended = timezone.now() - dt.timedelta(seconds=80)
+    asked = ended - dt.timedelta(minutes=5)
+    Injection.objects.filter(pk=finding.injection_id).update(asked_at=asked, ended_at=ended)
+    text = client_of("vera").get(f"/findings/{finding.pk}/").content.decode()
+    assert text.count(">1 minute ago</time>") == 2
+    assert "6 minutes ago" not in text
+
+
+def test_buttons_of_the_status_are_verbs(finding: Finding, client_of: As) -> None:
+    erik, path = client_of("erik"), f"/findings/{finding.pk}/"
+    for status, by_hand in FINDING_BY_HAND.items():
+        if by_hand:
+            Finding.objects.filter(pk=finding.pk).update(status=status)
+            text = erik.get(path).content.decode()
+            assert "Set to" not in text
+            for word in by_hand:
+                assert f'data-testid="set-{word}"' in text
+
+
+def test_a_re_verification_that_was_just_asked_for_says_so_once(
+    finding: Finding, client_of: As
+) -> None:
+    client_of("erik").post(f"/findings/{finding.pk}/verify/", {"at": "now"})
+    text = client_of("erik").get(f"/findings/{finding.pk}/").content.decode()
+    proof = text.split('data-testid="verification"')[1].split("</li>")[0]
+    assert proof.count("<time") == 1
+
+
+def test_a_re_verification_that_is_booked_says_when_it_begins(
+    finding: Finding, client_of: As
+) -> None:
+    day = (timezone.now() + dt.timedelta(days=3)).date().isoformat()
+    lea = client_of("lea")
+    lea.post(f"/findings/{finding.pk}/verify/", {"at": "later", "date": day, "time": "09:30"})
+    text = lea.get(f"/findings/{finding.pk}/").content.decode()
+    proof = text.split('data-testid="verification"')[1].split("</li>")[0]
+    assert "begins <time" in proof

@@ -185,5 +185,5 @@ def test_probes_that_nobody_can_ask_are_pointed_out(cast: Cast, client_of: As) -
     assert lea.post(f"{NEW}?kind=alert_expected", typed).status_code == 302
     text = lea.get("/clusters/qa-range/").content.decode()
     assert 'data-testid="lacks-metrics"' in text
-    assert "A lead names it on the cluster’s page" in text
+    assert "A lead names it on the cluster&#x27;s page" in text
     assert "ShopIsDown fires within 60 s" in text

@@ -147,9 +147,31 @@ def test_the_judgement_and_its_finding(cast: Cast, client_of: As) -> None:
     text = client_of("vera").get(f"/runs/{run.pk}/").content.decode()
     assert 'data-testid="verdict" data-verdict="broke"' in text
     assert 'data-key="api-reads" data-result="broke"' in text
-    assert "≥ 99 %" in text
-    assert "66.7 %" in text
+    assert "≥ 99%" in text
+    assert "66.7%" in text
     assert f'href="/findings/{finding.pk}/" data-testid="finding-link"' in text
+
+
+def test_what_the_phases_tell_is_not_told_again_beside_them(cast: Cast, client_of: As) -> None:
+    """Notes and alarms stand alone; the log with everything is one click away."""
+    sentence = "Broke. API reads: 50 of 150 failed."
+    run = factories.make_run(cast, verdict=Verdict.BROKE, judgement=factories.BROKE)
+    TimelineEntry.objects.filter(injection=run, data__state=InjectionState.CLEAN).update(
+        text=sentence
+    )
+    for kind, text in ((EntryKind.NOTE, "Grafana is red"), (EntryKind.ALARM, "Nobody conducts")):
+        TimelineEntry.objects.create(
+            injection=run, at=run.bitten_at or run.asked_at, kind=kind, text=text, data={}
+        )
+    page = client_of("vera").get(f"/runs/{run.pk}/").content.decode()
+    beside, log = page.split('id="run-timeline"')[1].split('<details id="run-log">')
+    assert beside.count('class="entry ') == 2
+    assert "Grafana is red" in beside
+    assert "Nobody conducts" in beside
+    assert log.split("</details>")[0].count('class="entry ') == 9
+    assert page.count(sentence) == 1, "the verdict's sentence stands in the log alone"
+    ended = page.split('data-step="ended"')[1].split("</ol>")[0]
+    assert "mark-live" in ended
 
 
 def test_a_refusal_says_why_and_what_to_do(cast: Cast, client_of: As) -> None:

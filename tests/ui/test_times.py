@@ -54,7 +54,7 @@ def test_duration(seconds: float, words: str) -> None:
 
 @pytest.mark.parametrize(
     ("share", "words"),
-    [(1, "100 %"), (0.9999, "99.9 %"), (2 / 3, "66.7 %"), (0, "0 %"), (None, "–")],
+    [(1, "100%"), (0.9999, "99.9%"), (2 / 3, "66.7%"), (0, "0%"), (None, "–")],
 )
 def test_almost_all_is_never_shown_as_all(share: float | None, words: str) -> None:
     assert percent(share) == words

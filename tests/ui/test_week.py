@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 
 import pytest
 from django.db import connection
@@ -48,10 +49,26 @@ def test_what_needs_me(cast: Cast, client_of: As) -> None:
     factories.make_finding(cast, run)
     book(cast, starts_in=dt.timedelta(days=1))
     assert "Drafted from a run" in client_of("erik").get("/").content.decode()
-    assert "You facilitate it" in client_of("erik").get("/").content.decode()
+    facilitated = client_of("erik").get("/").content.decode()
+    assert "You facilitate it. It begins <time" in facilitated
     vera = client_of("vera").get("/").content.decode()
     assert "Drafted from a run" not in vera
     assert "Nothing waits for you" in vera
+
+
+def test_while_a_fault_is_live_it_is_told_once_above_and_once_in_its_card(
+    cast: Cast, client_of: As
+) -> None:
+    lea, erik = client_of("lea"), client_of("erik")
+    assert 'class="btn btn-primary" href="/gamedays/book/" data-testid="book"' in (
+        lea.get("/").content.decode()
+    )
+    run = factories.make_run(cast, InjectionState.ACTIVE)
+    text = erik.get("/").content.decode().split('<main id="main"')[1]
+    assert run.agenda_item.gameday.facilitator == cast.erik
+    assert "You facilitate it" not in text
+    assert text.count("Fault live") == 1
+    assert 'class="btn" href="/gamedays/book/" data-testid="book"' in lea.get("/").content.decode()
 
 
 def test_a_range_that_is_being_raised_is_seen(cast: Cast, client_of: As) -> None:
@@ -59,9 +76,16 @@ def test_a_range_that_is_being_raised_is_seen(cast: Cast, client_of: As) -> None
     vera = client_of("vera")
     text = vera.get("/setups/").content.decode()
     assert 'data-phase="running"' in text
-    assert "62 %" in text
+    assert "62%" in text
     assert "about 1 min 35 s to go" in text
     assert 'hx-trigger="every 2s"' in text
+    # The strip comes with it, as of the same moment.
+    assert re.search(r'id="strip"[^>]*hx-swap-oob="true"', text)
+    assert text.count("62%") == 3
+    setup.message = setup.step
+    setup.save()
+    card = vera.get("/setups/").content.decode().split('id="strip"')[0]
+    assert card.count(setup.step) == 1
     assert 'data-cluster="demo" data-state="running"' in vera.get("/strip/").content.decode()
     setup.phase, setup.message = SetupPhase.UNAVAILABLE, "The range needs root."
     setup.save()

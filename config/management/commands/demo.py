@@ -22,7 +22,7 @@ NO_RANGE = """\
 The practice range cannot be raised here:
 {obstacles}
 What you have instead: every page, with sample data, and no cluster to break. To use a QA cluster
-of your own (kubeadm, kind, …), read "A cluster of your own" in README.md."""
+of your own, made with kubeadm, read "A cluster of your own" in README.md."""
 
 READY = """
   Belay is ready:  {url}
@@ -32,6 +32,12 @@ READY = """
 {logins}
   Logs: {logs}
   Ctrl-C stops everything that this started; `make clean-demo` removes every trace.
+"""
+
+RAISING = """\
+  Next: log in as lea. The practice range is raised meanwhile, here and on *This week* you see how
+  far it is; when it is up, book a gameday.
+
 """
 
 
@@ -87,7 +93,7 @@ class Command(BaseCommand):
             try:
                 self._say(f"Starting PostgreSQL, Redis and Belay in {stack.state_dir}.")
                 demo.start()
-                self._announce(demo, reasons)
+                self._announce(demo, reasons, with_range=with_range)
                 self._watch(demo, with_range=with_range)
             except StopAskedError:
                 self._say("Stopping everything; the range takes a moment.")
@@ -96,7 +102,7 @@ class Command(BaseCommand):
                 ignore_stop_signals()
                 demo.stop()
 
-    def _announce(self, demo: Demo, reasons: list[str]) -> None:
+    def _announce(self, demo: Demo, reasons: list[str], *, with_range: bool) -> None:
         self._say("Web, workers, beat and watchdog are up.")
         logins = "".join(f"    {line}\n" for line in demo.sample_data.splitlines())
         self.stdout.write(
@@ -107,13 +113,15 @@ class Command(BaseCommand):
                 logs=demo.stack.logs,
             )
         )
+        if with_range:
+            self.stdout.write(RAISING)
         if reasons:
             listed = "\n".join(f"  - {reason}" for reason in reasons)
             self.stdout.write(NO_RANGE.format(obstacles=listed))
         self.stdout.flush()
 
     def _watch(self, demo: Demo, *, with_range: bool) -> None:
-        progress = RangeProgress(demo.stack.range_name) if with_range else None
+        progress = RangeProgress(demo.stack.range_name, demo.stack.base_url) if with_range else None
         while True:
             demo.require_supervisor()
             for line in progress.news() if progress else []:
