@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from core.errors import NotFound
 from gamedays.choices import Alarm, EntryKind, InjectionState
-from gamedays.models import Finding, Injection, TimelineEntry
+from gamedays.models import Finding, Injection, Recurrence, TimelineEntry
 
 if TYPE_CHECKING:
     import uuid
@@ -96,6 +96,11 @@ def alarms(entries: list[TimelineEntry]) -> list[Warned]:
 
 def findings_of(run: Injection) -> list[Finding]:
     return list(run.findings.order_by("created_at"))
+
+
+def seen_again(run: Injection) -> list[Recurrence]:
+    """Open findings that this run gave new evidence to."""
+    return list(run.recurrences.select_related("finding").order_by("seen_at", "id"))
 
 
 def marks(run: Injection) -> list[Mark]:

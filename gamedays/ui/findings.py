@@ -174,6 +174,7 @@ def _page(
             "symptom": symptom_sentence(found),
             "fixes": found.fixes.select_related("recorded_by"),
             "verifications": selectors.verifications(found),
+            "recurrences": selectors.recurrences(found),
             "statuses": selectors.statuses_by_hand(found),
             "can_run": may_run(user, found.cluster),
             "can_book": may_book(user, found.cluster),

@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from gamedays.choices import FindingStatus, GamedayState, InjectionState, Outcome, VerificationTask
-from gamedays.models import Finding, Gameday, Verification
+from gamedays.models import Finding, Gameday, Recurrence, Verification
 from gamedays.operations.bookings import cancel_gameday
 from gamedays.operations.due import start_due
 from gamedays.operations.findings import record_fix, request_verification
@@ -96,3 +96,53 @@ def test_a_refused_fault_of_a_gameday_waits_for_a_person(cast: Cast) -> None:
     end_gameday(actor=cast.erik, gameday=gameday)
     gameday.refresh_from_db()
     assert gameday.state == GamedayState.DONE
+
+
+def test_a_symptom_that_is_seen_again_is_evidence_and_no_second_finding(cast: Cast) -> None:
+    first = make_fake(cast.cluster)
+    first.watch.failing = {"api-read": 1, "api-write": 1}
+    begin(cast, first).to_the_end()
+    reads, writes = Finding.objects.order_by("symptom__key")
+    assert writes.symptom["probe"] == "api-write"
+
+    # Looked for: the reads. The writes fail again too, and nobody asked.
+    asked = request_verification(actor=cast.erik, finding=reads)
+    second = make_fake(cast.cluster)
+    second.watch.failing = {"api-read": 1, "api-write": 1}
+    assert asked.injection
+    run = Story(asked.injection, second).to_the_end()
+    assert Finding.objects.count() == 2
+    again = Recurrence.objects.get()
+    assert (again.finding, again.injection, again.after_fix) == (writes, run, None)
+    assert "failed" in again.happened
+    assert again.measured["attempts"] > again.measured["passed"]
+
+
+def test_a_fix_after_which_it_is_seen_again_is_no_fix(cast: Cast, finding: Finding) -> None:
+    fake = make_fake(cast.cluster)
+    fake.watch.failing = {"api-read": 1}
+    begin(cast, fake).to_the_end()
+    finding.refresh_from_db()
+    assert Recurrence.objects.get().after_fix == finding.fixes.get()
+    assert finding.status == FindingStatus.FIX_IN_PROGRESS
+
+    asked = request_verification(actor=cast.erik, finding=finding)
+    assert asked.injection
+    Story(asked.injection, make_fake(cast.cluster)).to_the_end()
+    asked.refresh_from_db()
+    finding.refresh_from_db()
+    assert asked.outcome == Outcome.DOES_NOT_RECUR
+    assert finding.status != FindingStatus.VERIFIED_FIXED, "luck is no proof"
+
+
+def test_what_was_proved_fixed_and_comes_back_is_a_finding_of_its_own(
+    cast: Cast, finding: Finding
+) -> None:
+    asked = request_verification(actor=cast.erik, finding=finding)
+    assert asked.injection
+    Story(asked.injection, make_fake(cast.cluster)).to_the_end()
+    fake = make_fake(cast.cluster)
+    fake.watch.failing = {"api-read": 1}
+    run = begin(cast, fake).to_the_end()
+    assert Finding.objects.get(injection=run) != finding
+    assert not Recurrence.objects.exists()
