@@ -40,6 +40,16 @@ _SEEN_AGAIN = dt.timedelta(seconds=8)
 _HAS_PROCESSES = ("Running", "Terminating")
 _TEXTS = ("reason", "doubt", "recipe", "fingerprint")
 """Columns that hold what others said. By shape only: the recipe is acted on later."""
+_MARKED_BY = {
+    InjectionState.PREFLIGHT: ("preflight_at",),
+    InjectionState.ARMED: ("armed_at",),
+    InjectionState.ACTIVE: ("bitten_at",),
+    InjectionState.UNDOING: ("undo_asked_at",),
+    InjectionState.VERIFYING: ("undone_at",),
+    InjectionState.OBSERVING: ("restored_at",),
+    InjectionState.REFUSED: ("ended_at",),
+}
+"""The column that a move to this state sets to its own moment."""
 _MARKS = ("armed", "injecting", "bitten", "undo_asked", "undone", "restored")
 
 
@@ -116,7 +126,9 @@ class Journal:
             if rows != 1:
                 transaction.set_rollback(True)
                 return None
-            _entry(run.id, kind or EntryKind.STATE, text, {**(data or {}), "state": to})
+            # The moment that the move marks, so that page and timeline tell one time for it.
+            at = next((changes[mark] for mark in _MARKED_BY.get(to, ()) if changes.get(mark)), None)
+            _entry(run.id, kind or EntryKind.STATE, text, {**(data or {}), "state": to}, at=at)
             if to in FINAL:
                 end_injection(run.id)
         return self.read(run.id, run.fence)
@@ -221,6 +233,7 @@ class Journal:
                 EntryKind.STATE,
                 f"{judged.verdict.label}. {judged.reason}",
                 {"state": InjectionState.CLEAN, "verdict": judged.verdict},
+                at=at,
             )
             record_outcomes(injection)
             end_injection(run.id)
@@ -347,11 +360,16 @@ def _prove_fence(injection_id: uuid.UUID, fence: int) -> bool:
 
 
 def _entry(
-    injection_id: uuid.UUID, kind: EntryKind, text: str, data: Mapping[str, Any]
+    injection_id: uuid.UUID,
+    kind: EntryKind,
+    text: str,
+    data: Mapping[str, Any],
+    *,
+    at: dt.datetime | None = None,
 ) -> TimelineEntry:
     return TimelineEntry.objects.create(
         injection_id=injection_id,
-        at=timezone.now(),
+        at=at or timezone.now(),
         kind=kind,
         text=redact_shapes(text),
         data=redact(dict(data)),

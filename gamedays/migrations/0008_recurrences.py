@@ -5,26 +5,56 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('gamedays', '0007_undo_rehearsals'),
+        ("gamedays", "0007_undo_rehearsals"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Recurrence',
+            name="Recurrence",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('happened', models.TextField(blank=True)),
-                ('measured', models.JSONField(default=dict)),
-                ('seen_at', models.DateTimeField(auto_now_add=True)),
-                ('after_fix', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='gamedays.fix')),
-                ('finding', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='recurrences', to='gamedays.finding')),
-                ('injection', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='recurrences', to='gamedays.injection')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("happened", models.TextField(blank=True)),
+                ("measured", models.JSONField(default=dict)),
+                ("seen_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "after_fix",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="gamedays.fix",
+                    ),
+                ),
+                (
+                    "finding",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="recurrences",
+                        to="gamedays.finding",
+                    ),
+                ),
+                (
+                    "injection",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="recurrences",
+                        to="gamedays.injection",
+                    ),
+                ),
             ],
             options={
-                'ordering': ('-seen_at', '-id'),
-                'constraints': [models.UniqueConstraint(fields=('finding', 'injection'), name='recurrence_once_per_finding_and_run')],
+                "ordering": ("-seen_at", "-id"),
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("finding", "injection"), name="recurrence_once_per_finding_and_run"
+                    )
+                ],
             },
         ),
     ]
