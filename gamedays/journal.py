@@ -85,6 +85,9 @@ class Journal:
 
     def __init__(self) -> None:
         self._blocks: dict[tuple[int, dt.datetime], list[list[Any]]] = defaultdict(list)
+        self._unwritten: set[tuple[int, dt.datetime]] = set()
+        """Blocks that hold what was not committed yet: whoever drained them has them no more, so
+        that a database that was away costs no sample."""
 
     @_deadline
     def read(self, injection_id: uuid.UUID, fence: int) -> Run | None:
@@ -141,7 +144,6 @@ class Journal:
 
     @_deadline
     def write_samples(self, run: Run, samples: Iterable[Sample]) -> None:
-        touched = set()
         for sample in samples:
             second = sample.at.replace(microsecond=0)
             start = second - dt.timedelta(seconds=second.second % BLOCK_S)
@@ -150,8 +152,8 @@ class Journal:
             self._blocks[sample.probe_id, start].append(
                 [offset_ms, sample.passed, sample.attempts, latency, redact_shapes(sample.detail)]
             )
-            touched.add((sample.probe_id, start))
-        if not touched:
+            self._unwritten.add((sample.probe_id, start))
+        if not self._unwritten:
             return
         SampleBlock.objects.bulk_create(
             [
@@ -162,12 +164,13 @@ class Journal:
                     started_at=start,
                     samples=sorted(self._blocks[probe_id, start], key=lambda s: s[0]),
                 )
-                for probe_id, start in sorted(touched)
+                for probe_id, start in sorted(self._unwritten)
             ],
             update_conflicts=True,
             unique_fields=["injection", "probe", "started_at", "fence"],
             update_fields=["samples"],
         )
+        self._unwritten.clear()
         self._forget_old_blocks()
 
     @_deadline

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -53,6 +53,8 @@ class ProbeFigures:
     after: float | None
     lost: int
     """Samples that could not look."""
+    lost_why: str
+    """What most of them say about it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +124,7 @@ def _figures(run: Injection, probe: Probe, samples: list[Sample]) -> ProbeFigure
     # Looks at an alert neither pass nor fail: it is silent, and is to fire in time.
     alert = probe.kind == ProbeKind.ALERT_EXPECTED
     state = _state(run, samples)
+    lost = [sample.detail for sample in samples if sample.attempts == 0]
     lately = [sample.detail for sample in _latest(samples) if sample.detail]
     return ProbeFigures(
         probe=probe,
@@ -130,7 +133,8 @@ def _figures(run: Injection, probe: Probe, samples: list[Sample]) -> ProbeFigure
         detail=lately[-1] if lately and state != "steady" else "",
         during=None if alert else _share(samples, run.bitten_at, run.undo_asked_at),
         after=None if alert else _share(samples, run.restored_at, run.ended_at),
-        lost=sum(1 for sample in samples if sample.attempts == 0),
+        lost=len(lost),
+        lost_why=Counter(lost).most_common(1)[0][0] if lost else "",
     )
 
 

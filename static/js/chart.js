@@ -224,6 +224,7 @@ class RunChart {
         if (near[3] !== null) what += `, ${Math.round(near[3])} ms`;
         if (near[1] < near[2] && near[4] && near[4] !== what) what += ` · ${String(near[4]).slice(0, 60)}`;
       }
+      if (near && time - near[0] < UNKNOWN_AFTER_MS && !near[2] && near[4]) what = `unknown: ${String(near[4]).slice(0, 80)}`;
       line.textContent = `${probe.title}: ${what}`;
       box.append(line);
     }
