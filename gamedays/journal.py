@@ -40,14 +40,15 @@ _SEEN_AGAIN = dt.timedelta(seconds=8)
 _HAS_PROCESSES = ("Running", "Terminating")
 _TEXTS = ("reason", "doubt", "recipe", "fingerprint")
 """Columns that hold what others said. By shape only: the recipe is acted on later."""
-_MARKED_BY = {
-    InjectionState.PREFLIGHT: ("preflight_at",),
-    InjectionState.ARMED: ("armed_at",),
-    InjectionState.ACTIVE: ("bitten_at",),
-    InjectionState.UNDOING: ("undo_asked_at",),
-    InjectionState.VERIFYING: ("undone_at",),
-    InjectionState.OBSERVING: ("restored_at",),
-    InjectionState.REFUSED: ("ended_at",),
+_SAME_MOMENT = dt.timedelta(seconds=5)
+_MARKED_BY: dict[str, str] = {
+    InjectionState.PREFLIGHT: "preflight_at",
+    InjectionState.ARMED: "armed_at",
+    InjectionState.ACTIVE: "bitten_at",
+    InjectionState.UNDOING: "undo_asked_at",
+    InjectionState.VERIFYING: "undone_at",
+    InjectionState.OBSERVING: "restored_at",
+    InjectionState.REFUSED: "ended_at",
 }
 """The column that a move to this state sets to its own moment."""
 _MARKS = ("armed", "injecting", "bitten", "undo_asked", "undone", "restored")
@@ -129,8 +130,7 @@ class Journal:
             if rows != 1:
                 transaction.set_rollback(True)
                 return None
-            # The moment that the move marks, so that page and timeline tell one time for it.
-            at = next((changes[mark] for mark in _MARKED_BY.get(to, ()) if changes.get(mark)), None)
+            at = _moment(changes.get(_MARKED_BY.get(to, "")))
             _entry(run.id, kind or EntryKind.STATE, text, {**(data or {}), "state": to}, at=at)
             if to in FINAL:
                 end_injection(run.id)
@@ -236,7 +236,7 @@ class Journal:
                 EntryKind.STATE,
                 f"{judged.verdict.label}. {judged.reason}",
                 {"state": InjectionState.CLEAN, "verdict": judged.verdict},
-                at=at,
+                at=_moment(at),
             )
             record_outcomes(injection)
             end_injection(run.id)
@@ -377,6 +377,14 @@ def _entry(
         text=redact_shapes(text),
         data=redact(dict(data)),
     )
+
+
+def _moment(mark: dt.datetime | None) -> dt.datetime:
+    """When an entry happened: at the moment that its move marks, so that page and timeline tell
+    one time for it. A mark of a clock that goes differently would bring the entries out of order.
+    """
+    now = timezone.now()
+    return mark if mark is not None and mark <= now < mark + _SAME_MOMENT else now
 
 
 def _as_run(row: Injection, fence: int) -> Run:

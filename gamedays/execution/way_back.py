@@ -249,7 +249,7 @@ class WayBack:
         return TICK_S
 
     def _restored(self, run: Run, checks: list[restoration.Check]) -> float | None:
-        late = {"undone_at": self._undone_at} if self._undone_at is not None else {}
+        late: dict[str, Any] = {} if self._undone_at is None else {"undone_at": self._undone_at}
         self._move(
             run,
             _S.OBSERVING,

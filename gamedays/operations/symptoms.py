@@ -99,7 +99,7 @@ def edited_symptom(finding: Finding, draft: SymptomDraft) -> dict[str, Any] | No
     drafted = finding.symptom.get("drafted") or {
         key: finding.symptom.get(key) for key in ("probe", "min_passed_share", "window", "measured")
     }
-    return finding.symptom | {
+    edited: dict[str, Any] = finding.symptom | {
         "probe": probe.key,
         "probe_title": probe.title,
         "target": probe.target,
@@ -108,6 +108,7 @@ def edited_symptom(finding: Finding, draft: SymptomDraft) -> dict[str, Any] | No
         "measured": measured.as_data() if measured else {},
         "drafted": drafted,
     }
+    return edited
 
 
 def symptom_words(symptom: dict[str, Any]) -> str:

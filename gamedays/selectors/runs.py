@@ -236,7 +236,11 @@ def _share_out(rows: list[Step], entries: list[TimelineEntry]) -> None:
     for entry in entries:
         key = _HOME.get(entry.data.get("state", ""))
         if entry.kind == EntryKind.ALARM:
-            _step_at(rows, entry.at, current).evidence.append(entry)
+            at = _step_at(rows, entry.at, current)
+            if entry.data.get("state") == _S.UNDO_STUCK:
+                # With checks: it was undone by then, and could not be proved restored.
+                at = by_key["restored" if "checks" in entry.data else "undone"]
+            at.evidence.append(entry)
         elif key is not None:
             by_key[key].evidence.append(entry)
         elif entry.kind == EntryKind.EVIDENCE:

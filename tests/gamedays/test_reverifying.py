@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 
 import pytest
+from django.db.backends.postgresql.psycopg_any import DateTimeTZRange
 from django.utils import timezone
 
 from gamedays.choices import FindingStatus, GamedayState, InjectionState, Outcome, VerificationTask
@@ -66,7 +67,7 @@ def test_an_abort_before_anything_was_touched_frees_it_too(cast: Cast, finding: 
     assert asked.injection
     abort_injection(actor=cast.vera, injection=asked.injection)
     nothing_waits(asked)
-    assert request_verification(actor=cast.erik, finding=finding)
+    assert request_verification(actor=cast.erik, finding=finding).injection
 
 
 def test_a_booked_one_that_never_ran_frees_it_too(cast: Cast, finding: Finding) -> None:
@@ -76,10 +77,9 @@ def test_a_booked_one_that_never_ran_frees_it_too(cast: Cast, finding: Finding) 
     nothing_waits(asked)
 
     missed = request_verification(actor=cast.lea, finding=finding, starts_at=later)
-    period = missed.gameday.period
-    missed.gameday.period = (
-        period.lower - dt.timedelta(hours=3),
-        period.upper - dt.timedelta(hours=3),
+    missed.gameday.period = DateTimeTZRange(
+        missed.gameday.starts_at - dt.timedelta(hours=3),
+        missed.gameday.ends_at - dt.timedelta(hours=3),
     )
     missed.gameday.save(update_fields=["period"])
     start_due()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 
 import pytest
+from django.utils import timezone
 
 from gamedays.choices import EntryKind, InjectionState
 from gamedays.drivers.cluster import PodSighting
@@ -133,17 +135,17 @@ def test_a_slow_undo_alarms_when_its_promised_time_is_over_and_is_told_afterward
 
 
 def test_the_timeline_tells_the_times_of_the_phases(cast: Cast, fake: FakeWorld) -> None:
-    run = begin(cast, fake).to_the_end()
-    told = {entry.data["state"]: entry.at for entry in timeline(run) if "state" in entry.data}
-    for state, at in (
-        (_S.ARMED, run.armed_at),
-        (_S.ACTIVE, run.bitten_at),
-        (_S.UNDOING, run.undo_asked_at),
-        (_S.VERIFYING, run.undone_at),
-        (_S.OBSERVING, run.restored_at),
-        (_S.CLEAN, run.ended_at),
-    ):
-        assert told[state] == at, state
+    run = fake.rows.read(begin(cast, fake).injection.pk, 1)
+    assert run
+    looked = timezone.now() - dt.timedelta(seconds=0.9)
+    run = fake.rows.move(run, _S.PREFLIGHT, text="", preflight_at=looked)
+    assert run
+    far = timezone.now() + dt.timedelta(hours=1)  # a clock that goes wrong
+    refused = fake.rows.move(run, _S.REFUSED, text="", ended_at=far)
+    assert refused
+    told = {entry.data["state"]: entry.at for entry in timeline(Injection.objects.get())}
+    assert told[_S.PREFLIGHT] == looked
+    assert told[_S.REFUSED] < far
 
 
 def test_finished_work_is_neither_running_nor_ready(cast: Cast, fake: FakeWorld) -> None:
