@@ -116,7 +116,7 @@ def symptom_words(symptom: dict[str, Any]) -> str:
     draft = draft_of(symptom)
     title = symptom.get("probe_title") or draft.probe
     return (
-        f"“{title}” must pass at least {draft.bound_percent:g} % "
+        f"“{title}” must pass at least {draft.bound_percent:g}% "
         f"from {draft.grace_s} s after “{MARKS.get(draft.window_from, draft.window_from)}” until "
         f"“{MARKS.get(draft.window_to, draft.window_to)}”."
     )
@@ -129,9 +129,7 @@ def _complaints(draft: SymptomDraft, probes: dict[str, Probe]) -> dict[str, str]
             f"{draft.probe!r} is no probe of this cluster that passes or fails."
         )
     if not math.isfinite(draft.bound_percent) or not 0 < draft.bound_percent <= 100:
-        errors["symptom_bound"] = (
-            f"{draft.bound_percent:g} % is no share: more than 0, at most 100."
-        )
+        errors["symptom_bound"] = f"{draft.bound_percent:g}% is no share: more than 0, at most 100."
     if not 0 <= draft.grace_s <= GRACE_MAX_S:
         errors["symptom_grace_s"] = f"{draft.grace_s} s is out of bounds: 0 to {GRACE_MAX_S} s."
     order = list(MARKS)

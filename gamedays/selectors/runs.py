@@ -133,7 +133,7 @@ def steps(run: Injection, entries: list[TimelineEntry]) -> list[Step]:
         Step(
             "armed",
             "Armed",
-            "The way back is being written to the nodes’ disks, and read back.",
+            "The way back is being written to the nodes' disks, and read back.",
             run.armed_at,
             "Arming",
         ),
