@@ -40,6 +40,17 @@ _SEEN_AGAIN = dt.timedelta(seconds=8)
 _HAS_PROCESSES = ("Running", "Terminating")
 _TEXTS = ("reason", "doubt", "recipe", "fingerprint")
 """Columns that hold what others said. By shape only: the recipe is acted on later."""
+_SAME_MOMENT = dt.timedelta(seconds=5)
+_MARKED_BY: dict[str, str] = {
+    InjectionState.PREFLIGHT: "preflight_at",
+    InjectionState.ARMED: "armed_at",
+    InjectionState.ACTIVE: "bitten_at",
+    InjectionState.UNDOING: "undo_asked_at",
+    InjectionState.VERIFYING: "undone_at",
+    InjectionState.OBSERVING: "restored_at",
+    InjectionState.REFUSED: "ended_at",
+}
+"""The column that a move to this state sets to its own moment."""
 _MARKS = ("armed", "injecting", "bitten", "undo_asked", "undone", "restored")
 
 
@@ -75,6 +86,9 @@ class Journal:
 
     def __init__(self) -> None:
         self._blocks: dict[tuple[int, dt.datetime], list[list[Any]]] = defaultdict(list)
+        self._unwritten: set[tuple[int, dt.datetime]] = set()
+        """Blocks that hold what was not committed yet: whoever drained them has them no more, so
+        that a database that was away costs no sample."""
 
     @_deadline
     def read(self, injection_id: uuid.UUID, fence: int) -> Run | None:
@@ -116,7 +130,8 @@ class Journal:
             if rows != 1:
                 transaction.set_rollback(True)
                 return None
-            _entry(run.id, kind or EntryKind.STATE, text, {**(data or {}), "state": to})
+            at = _moment(changes.get(_MARKED_BY.get(to, "")))
+            _entry(run.id, kind or EntryKind.STATE, text, {**(data or {}), "state": to}, at=at)
             if to in FINAL:
                 end_injection(run.id)
         return self.read(run.id, run.fence)
@@ -129,7 +144,6 @@ class Journal:
 
     @_deadline
     def write_samples(self, run: Run, samples: Iterable[Sample]) -> None:
-        touched = set()
         for sample in samples:
             second = sample.at.replace(microsecond=0)
             start = second - dt.timedelta(seconds=second.second % BLOCK_S)
@@ -138,8 +152,8 @@ class Journal:
             self._blocks[sample.probe_id, start].append(
                 [offset_ms, sample.passed, sample.attempts, latency, redact_shapes(sample.detail)]
             )
-            touched.add((sample.probe_id, start))
-        if not touched:
+            self._unwritten.add((sample.probe_id, start))
+        if not self._unwritten:
             return
         SampleBlock.objects.bulk_create(
             [
@@ -150,12 +164,13 @@ class Journal:
                     started_at=start,
                     samples=sorted(self._blocks[probe_id, start], key=lambda s: s[0]),
                 )
-                for probe_id, start in sorted(touched)
+                for probe_id, start in sorted(self._unwritten)
             ],
             update_conflicts=True,
             unique_fields=["injection", "probe", "started_at", "fence"],
             update_fields=["samples"],
         )
+        self._unwritten.clear()
         self._forget_old_blocks()
 
     @_deadline
@@ -221,6 +236,7 @@ class Journal:
                 EntryKind.STATE,
                 f"{judged.verdict.label}. {judged.reason}",
                 {"state": InjectionState.CLEAN, "verdict": judged.verdict},
+                at=_moment(at),
             )
             record_outcomes(injection)
             end_injection(run.id)
@@ -347,15 +363,28 @@ def _prove_fence(injection_id: uuid.UUID, fence: int) -> bool:
 
 
 def _entry(
-    injection_id: uuid.UUID, kind: EntryKind, text: str, data: Mapping[str, Any]
+    injection_id: uuid.UUID,
+    kind: EntryKind,
+    text: str,
+    data: Mapping[str, Any],
+    *,
+    at: dt.datetime | None = None,
 ) -> TimelineEntry:
     return TimelineEntry.objects.create(
         injection_id=injection_id,
-        at=timezone.now(),
+        at=at or timezone.now(),
         kind=kind,
         text=redact_shapes(text),
         data=redact(dict(data)),
     )
+
+
+def _moment(mark: dt.datetime | None) -> dt.datetime:
+    """When an entry happened: at the moment that its move marks, so that page and timeline tell
+    one time for it. A mark of a clock that goes differently would bring the entries out of order.
+    """
+    now = timezone.now()
+    return mark if mark is not None and mark <= now < mark + _SAME_MOMENT else now
 
 
 def _as_run(row: Injection, fence: int) -> Run:

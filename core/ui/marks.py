@@ -102,6 +102,7 @@ MARKS: Final[dict[str, Mark]] = {
     "confirmed": Mark("Confirmed", "check", "calm", "Seen to be done."),
     # Pods.
     "steady_pod": Mark("Running", "circle-check", "quiet", "There before, and still the same."),
+    "finished": Mark("Finished", "check", "quiet", "Its work is done; it is not meant to run."),
     "born": Mark("Born", "plus", "work", "New since the run began."),
     "restarted": Mark("Restarted", "rotate-clockwise-2", "care", "A container started again."),
     "dying": Mark("Not ready", "hourglass", "care", "There, but not ready."),

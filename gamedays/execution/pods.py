@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 PODS_SEEN_S = 30
 """How fresh the last look at a pod must be at the end, or nobody knows what became of it."""
+FINISHED = "Succeeded"
+"""The phase of a pod whose work is done: it neither runs nor is ready, and is not lost."""
 MASS_MIN = 2
 """One pod is no mass, however small the cluster."""
 _NAMED_MAX = 60
@@ -35,6 +37,8 @@ class Terminations:
     pods: tuple[PodRecord, ...]
     before: int
     limit_share: float
+    apart: str = ""
+    """Which of the pods of before do not count here, and why."""
 
     @property
     def are_many(self) -> bool:
@@ -43,7 +47,8 @@ class Terminations:
     @property
     def sentence(self) -> str:
         if not self.pods:
-            return f"None of {self.before} pods was terminated."
+            apart = f" Not counted: {self.apart}." if self.apart else ""
+            return f"None of {self.before} pods was terminated.{apart}"
         share = len(self.pods) / self.before
         return (
             f"{len(self.pods)} of {self.before} pods ({share:.0%}) were terminated or evicted: "
@@ -65,18 +70,25 @@ def terminations(injection: Injection, records: Iterable[PodRecord]) -> Terminat
     finished work is cleaned away by design: neither can be terminated by Kubernetes."""
     scenario = get_scenario(injection.scenario_key)
     expected = _expected_deaths(injection, scenario)
+    existed = [record for record in records if record.existed_before]
+    static = [record for record in existed if record.mirror_uid]
+    finished = [record for record in existed if record.phase == FINISHED and record not in static]
     counted = [
         record
-        for record in records
-        if record.existed_before
-        and not record.mirror_uid
-        and record.phase != "Succeeded"
-        and not expected(record)
+        for record in existed
+        if record not in static and record not in finished and not expected(record)
     ]
+    meant = len(existed) - len(static) - len(finished) - len(counted)
+    apart = (
+        (len(static), "static, which is the kubelet's"),
+        (len(finished), "finished"),
+        (meant, "meant to end by the fault"),
+    )
     return Terminations(
         pods=tuple(record for record in counted if _is_terminated(record)),
         before=len(counted),
         limit_share=scenario.mass_termination_share,
+        apart=", ".join(f"{number} {why}" for number, why in apart if number),
     )
 
 
@@ -125,7 +137,12 @@ def judge_pods(injection: Injection, *, ended_at: dt.datetime) -> dict[str, Any]
         result = _UNKNOWN
         sentence = f"{unseen} of {before} pods were not seen by the API again at the end: unknown."
     else:
-        result, sentence = _HELD, f"All {before} pods are still the same ones, and ready."
+        done = existed.filter(phase=FINISHED).count()
+        ready = f"the {before - done} that are meant to run are ready, {done} finished its work"
+        if done > 1:
+            ready = ready.replace("its work", "their work")
+        result = _HELD
+        sentence = f"All {before} pods are still the same ones, and {ready if done else 'ready'}."
     return {
         "key": "pods",
         "title": "No pod is lost, replaced or left crashing",

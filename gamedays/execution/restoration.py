@@ -10,7 +10,7 @@ import dataclasses
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from gamedays.drivers.fleet import ComponentStatus, NodeStatus, Phase, Reply
+from gamedays.drivers.fleet import ComponentStatus, NodeStatus, OrderReport, Phase, Reply
 from gamedays.execution import restoration_objects
 from gamedays.execution.checks import Check
 from gamedays.scenarios.plan import faults_of
@@ -64,8 +64,18 @@ def why_not_undone(replies: dict[str, Any]) -> str:
         if not reply.ok:
             parts.append(f"{node}: {reply.error}.")
         elif reply.value.phase is not Phase.UNDONE:
-            parts.append(f"{node}: {reply.value.phase} ({reply.value.detail or 'no detail'}).")
+            parts.append(_still_at_it(node, reply.value))
     return " ".join(parts)
+
+
+def _still_at_it(node: str, report: OrderReport) -> str:
+    why = f": {report.detail.rstrip('.')}." if report.detail else "."
+    if report.phase is Phase.STUCK:
+        return f"The guard on {node} needs a person{why}"
+    if report.phase is Phase.UNDOING:
+        why = why if report.detail else ", and has not seen everything run again yet."
+        return f"The guard on {node} is still undoing it{why}"
+    return f"The guard on {node} has not begun to undo it ({report.phase}){why}"
 
 
 def summary(checks: list[Check]) -> str:

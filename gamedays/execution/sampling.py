@@ -34,6 +34,10 @@ _BUFFER_MAX = 50_000
 _IN_FLIGHT_MAX = 10
 """Samples of one probe that may be under way at once. A further one would only wait behind them,
 and is written down as unknown instead of being measured late."""
+_THREADS_MAX = 120
+"""Of all probes together. Each has its share, so that slow ones never hold up the others."""
+_LATE_S = 2.0
+"""A turn that comes so long after the one before it left seconds out, and says so."""
 
 
 class Watcher:
@@ -65,7 +69,9 @@ class Watcher:
         self._in_flight: dict[int, int] = {probe.id: 0 for probe in probes}
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
-        self._pool = ThreadPoolExecutor(min(48, 4 * len(probes) + 4), "probe")
+        self._share = max(2, min(_IN_FLIGHT_MAX, _THREADS_MAX // max(1, len(probes))))
+        self._pool = ThreadPoolExecutor(max(1, self._share * len(probes)), "probe")
+        self._sampled_at: float | None = None
 
     @property
     def probes(self) -> tuple[ProbeSpec, ...]:
@@ -123,15 +129,31 @@ class Watcher:
 
     def _sample_all(self) -> None:
         now = dt.datetime.now(dt.UTC)
+        self._tell_what_was_left_out(now)
         for probe in self._probes:
             with self._lock:
-                busy = self._in_flight[probe.id] >= _IN_FLIGHT_MAX
+                busy = self._in_flight[probe.id] >= self._share
                 if not busy:
                     self._in_flight[probe.id] += 1
             if busy:
                 self._keep(_unknown(probe, now, "earlier samples are still under way"))
             else:
                 self._pool.submit(self._sample, probe, now)
+
+    def _tell_what_was_left_out(self, now: dt.datetime) -> None:
+        """Seconds in which nobody looked at anything: a machine that is too busy, or was stopped,
+        to wake this thread. A gap without a reason would look like a fault of the cluster."""
+        ticks, before = time.monotonic(), self._sampled_at
+        self._sampled_at = ticks
+        late_s = ticks - before if before is not None else 0.0
+        if late_s < _LATE_S:
+            return
+        log.warning("sampling_was_late", seconds=round(late_s, 1))
+        why = f"Belay itself did not look for {late_s:.1f} s: its machine was too busy"
+        for second in range(1, int(late_s)):
+            at = now - dt.timedelta(seconds=second)
+            for probe in self._probes:
+                self._keep(_unknown(probe, at, why))
 
     def _sample(self, probe: ProbeSpec, at: dt.datetime) -> None:
         try:

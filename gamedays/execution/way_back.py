@@ -22,6 +22,7 @@ from gamedays.execution.world import RowsLostError, Run, Sample, World
 from gamedays.scenarios.registry import get_scenario
 
 if TYPE_CHECKING:
+    import datetime as dt
     import uuid
 
 _S = InjectionState
@@ -34,9 +35,6 @@ UNDO_ALARM_S = 60.0
 """A guard that has not answered for this long after the undo was asked for: stuck, and an alarm."""
 UNDO_SAID_STUCK_S = 5.0
 """The same where a guard itself says that a person is needed."""
-UNDO_SLOW_S = 120.0
-"""The same where guards answer and are still at it. A kubelet that waits for an API server without
-etcd gives up only after 34 s, twice (seen on the range), before it starts the pod again."""
 RETRY_MAX_S = 30.0
 _LOST = {
     _S.ARMING: "The conductor was lost while arming.",
@@ -60,6 +58,8 @@ class WayBack:
         self._undo_sent_at = float("-inf")
         self._looked_at = float("-inf")
         self._entered_at = world.clock.monotonic()
+        self._undone_at: dt.datetime | None = None
+        """When an undo that was stuck was seen to have succeeded after all."""
         self._pods_counted = False
         self._retry_s = 1.0
         self._stop_reason = ""
@@ -184,7 +184,11 @@ class WayBack:
             )
             return 0.0
         answered = all(reply.ok for reply in replies.values())
-        limit_s = UNDO_SLOW_S if answered else UNDO_ALARM_S
+        # Guards that answer and are still at it have the time that the scenario's page promises. A
+        # kubelet that waits for an API server without etcd gives up only after 34 s, twice (seen
+        # on the range), before it starts the pod again.
+        budget_s = float(get_scenario(run.scenario_key).recovery_budget_s)
+        limit_s = budget_s if answered else UNDO_ALARM_S
         if any(reply.ok and reply.value.phase is Phase.STUCK for reply in replies.values()):
             limit_s = UNDO_SAID_STUCK_S
         if self._in_state_s() > limit_s:
@@ -195,8 +199,8 @@ class WayBack:
                 kind=EntryKind.ALARM,
                 reason=why,
                 data={"alarm": Alarm.STUCK},
-                text=f"The undo does not succeed: {why} It is tried again for ever; a "
-                "person is needed.",
+                text=f"Not undone {self._in_state_s():.0f} s after it was asked for: {why} Belay "
+                "goes on trying; a person is needed.",
             )
         return TICK_S
 
@@ -233,6 +237,8 @@ class WayBack:
         replies = self._send_undo(run)
         if not self._all_undone(replies):
             return TICK_S
+        if "undone" not in run.marks and self._undone_at is None:
+            self._undone_at = self._world.clock.now()
         checks = restoration.look(run, self._world)
         if all(check.passed is True for check in checks):
             checks += accounts.remove(run, self._world)
@@ -241,12 +247,14 @@ class WayBack:
         return TICK_S
 
     def _restored(self, run: Run, checks: list[restoration.Check]) -> float | None:
+        late: dict[str, Any] = {} if self._undone_at is None else {"undone_at": self._undone_at}
         self._move(
             run,
             _S.OBSERVING,
             kind=EntryKind.EVIDENCE,
             reason="",
             restored_at=self._world.clock.now(),
+            **late,
             data={"checks": [check.as_data() for check in checks]},
             text="Restored, proved: " + restoration.summary(checks),
         )

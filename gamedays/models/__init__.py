@@ -1,7 +1,7 @@
 """One file per noun; import nouns from here."""
 
 from gamedays.models.bundle import BreakGlassBundle
-from gamedays.models.finding import Finding, Fix, Verification
+from gamedays.models.finding import Finding, Fix, Recurrence, Verification
 from gamedays.models.gameday import AgendaItem, Gameday
 from gamedays.models.guard import ClusterAuthority, Guard
 from gamedays.models.injection import Injection, Lease
@@ -22,6 +22,7 @@ __all__ = [
     "MetricsSource",
     "PodRecord",
     "Probe",
+    "Recurrence",
     "SampleBlock",
     "TimelineEntry",
     "UndoRehearsal",

@@ -109,3 +109,29 @@ class Verification(models.Model):
 
     def __str__(self) -> str:
         return f"Re-verification of {self.finding}"
+
+
+class Recurrence(models.Model):
+    """A later run, none that was asked for as a proof, that showed the symptom of a finding which
+    is still open: evidence for the one finding, never a second one. Append-only."""
+
+    finding = models.ForeignKey(Finding, on_delete=models.CASCADE, related_name="recurrences")
+    injection = models.ForeignKey(Injection, on_delete=models.PROTECT, related_name="recurrences")
+    happened = models.TextField(blank=True)
+    """The sentence of that run's judgement."""
+    measured = models.JSONField(default=dict)
+    after_fix = models.ForeignKey(Fix, on_delete=models.PROTECT, null=True, related_name="+")
+    """The newest fix that was in place and did not help; null: the unfixed system, or the
+    finding's own bound and window did not break."""
+    seen_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("-seen_at", "-id")
+        constraints = (
+            models.UniqueConstraint(
+                fields=("finding", "injection"), name="recurrence_once_per_finding_and_run"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.finding}, seen again"

@@ -18,6 +18,7 @@ from core.choices import Stage
 from core.errors import Conflict, DomainError, Invalid
 from gamedays.choices import GamedayState, Purpose
 from gamedays.models import AgendaItem, Gameday
+from gamedays.operations.ending import end_unproved
 from gamedays.scenarios.registry import get_scenario
 
 if TYPE_CHECKING:
@@ -144,9 +145,12 @@ def book_repeat(
 def cancel_gameday(*, actor: User, gameday: Gameday) -> None:
     """Cancel what has not begun; a running one is ended or aborted instead."""
     policies.require_book(actor, gameday.cluster)
-    rows = Gameday.objects.filter(pk=gameday.pk, state=GamedayState.BOOKED).update(
-        state=GamedayState.CANCELLED, ended_at=timezone.now()
-    )
+    with transaction.atomic():
+        rows = Gameday.objects.filter(pk=gameday.pk, state=GamedayState.BOOKED).update(
+            state=GamedayState.CANCELLED, ended_at=timezone.now()
+        )
+        if rows == 1:
+            end_unproved(gameday, f"{actor} cancelled it.")
     if rows != 1:
         gameday.refresh_from_db()
         raise Conflict(

@@ -12,14 +12,16 @@ from core import kube
 from core.errors import ClusterRefused, ClusterUnreachable, Conflict, NotAllowed
 from core.models import Cluster
 from core.operations.clusters import look_at_cluster
-from core.operations.slots import release_slot
 from gamedays.choices import BEFORE_ARMING, EntryKind, GamedayState, InjectionState
 from gamedays.models import Gameday, Injection, Lease, TimelineEntry
 from gamedays.operations.by_hand import end_gone
+from gamedays.operations.ending import end_injection, end_unproved
 from gamedays.operations.guards import look_at_guards
 
 if TYPE_CHECKING:
     from core.models import User
+
+_OPEN = (GamedayState.BOOKED, GamedayState.RUNNING)
 
 
 def retire_cluster(*, actor: User, cluster: Cluster, reason: str) -> Cluster:
@@ -52,6 +54,8 @@ def retire_cluster(*, actor: User, cluster: Cluster, reason: str) -> Cluster:
         for injection in live:
             _answer_for(injection, actor, reason)
         now = timezone.now()
+        for gameday in Gameday.objects.filter(cluster=cluster, state__in=_OPEN):
+            end_unproved(gameday, f"{actor} retired the cluster.")
         Gameday.objects.filter(cluster=cluster, state=GamedayState.BOOKED).update(
             state=GamedayState.CANCELLED, ended_at=now
         )
@@ -83,7 +87,6 @@ def _answer_for(injection: Injection, actor: User, reason: str) -> None:
     injection.state, injection.reason = InjectionState.REFUSED, said
     injection.ended_at = timezone.now()
     injection.save(update_fields=["state", "reason", "ended_at"])
-    release_slot(holder=injection.pk)
     TimelineEntry.objects.create(
         injection=injection,
         at=injection.ended_at,
@@ -92,3 +95,4 @@ def _answer_for(injection: Injection, actor: User, reason: str) -> None:
         actor=actor,
         data={"state": injection.state},
     )
+    end_injection(injection.pk)

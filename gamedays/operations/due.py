@@ -12,6 +12,7 @@ from core import policies
 from core.errors import DomainError
 from gamedays.choices import GamedayState, InjectionState
 from gamedays.models import Gameday, Injection
+from gamedays.operations.ending import end_unproved
 from gamedays.operations.locks import lock_gameday
 from gamedays.operations.messages import send_conduct
 from gamedays.operations.runs import begin_next, next_item
@@ -58,9 +59,7 @@ def _start(key: int, now: dt.datetime) -> None:
         if gameday is None or gameday.state != GamedayState.BOOKED:
             return
         if now > gameday.starts_at + MISSED:
-            gameday.state = GamedayState.MISSED
-            gameday.ended_at = now
-            gameday.save(update_fields=["state", "ended_at"])
+            _miss(gameday, now)
             return
         _begin(gameday, max(now, gameday.starts_at))
 
@@ -81,12 +80,17 @@ def _begin(gameday: Gameday, due_at: dt.datetime) -> None:
     if not policies.may_run(gameday.facilitator, gameday.cluster):
         # Whoever lost the right since the booking starts nothing by having booked it once.
         log.warning("facilitator_may_not_run", gameday=gameday.pk)
-        gameday.state = GamedayState.MISSED
-        gameday.ended_at = timezone.now()
-        gameday.save(update_fields=["state", "ended_at"])
+        _miss(gameday, timezone.now())
         return
     try:
         with transaction.atomic():
             begin_next(gameday=gameday, actor=gameday.facilitator, due_at=due_at)
     except DomainError as error:
         log.info("not_started_yet", gameday=gameday.pk, code=error.code)
+
+
+def _miss(gameday: Gameday, now: dt.datetime) -> None:
+    gameday.state = GamedayState.MISSED
+    gameday.ended_at = now
+    gameday.save(update_fields=["state", "ended_at"])
+    end_unproved(gameday, "It was missed: nothing could start it in its time.")

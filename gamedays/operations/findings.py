@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from django.db import transaction
@@ -12,10 +12,11 @@ from django.utils import timezone
 
 from core import policies
 from core.errors import Conflict, Invalid
-from gamedays.choices import FINDING_BY_HAND, FindingStatus, Severity
-from gamedays.models import Finding, Fix, Verification
+from gamedays.choices import FINDING_BY_HAND, EntryKind, FindingStatus, Severity
+from gamedays.models import Finding, Fix, TimelineEntry, Verification
 from gamedays.operations.bookings import book_repeat
 from gamedays.operations.runs import begin_next
+from gamedays.operations.symptoms import SymptomDraft, edited_symptom, symptom_words
 
 if TYPE_CHECKING:
     from core.models import User
@@ -34,11 +35,13 @@ def edit_finding(
     cause: str,
     severity: str,
     owner: User | None,
+    symptom: SymptomDraft | None = None,
 ) -> Finding:
-    """Write down what a person knows. `version` is the row version that the person saw.
+    """Write down what a person knows. `version` is the row version that the person saw; a changed
+    `symptom` is told on the timeline of the run that showed it, by whom and from what.
 
     Raises:
-        NotFound, NotAllowed; Invalid by field; Conflict `edited_meanwhile`.
+        NotFound, NotAllowed; Invalid by field; Conflict `edited_meanwhile`, `symptom_judged`.
     """
     policies.require_run(actor, finding.cluster)
     errors = {}
@@ -53,17 +56,24 @@ def edit_finding(
         errors["owner"] = f"{owner} is no lead or engineer of {finding.cluster.team}."
     if errors:
         raise Invalid(next(iter(errors.values())), errors=errors, field=next(iter(errors)))
-    _change(
-        finding,
-        version,
-        title=title.strip()[:160],
-        believed=believed.strip(),
-        happened=happened.strip(),
-        cause=cause.strip(),
-        severity=severity,
-        owner=owner,
-        drafted=False,
-    )
+    values: dict[str, object] = {
+        "title": title.strip()[:160],
+        "believed": believed.strip(),
+        "happened": happened.strip(),
+        "cause": cause.strip(),
+        "severity": severity,
+        "owner": owner,
+        "drafted": False,
+    }
+    with transaction.atomic():
+        # Locked, as whoever judges a re-verification locks it: what is judged stays.
+        stands = Finding.objects.select_for_update(of=("self",)).get(pk=finding.pk)
+        edited = edited_symptom(stands, symptom) if symptom and stands.version == version else None
+        if edited is not None:
+            values["symptom"] = edited
+        _change(finding, version, **values)
+        if edited is not None:
+            _tell_of_symptom(actor, finding, before=stands.symptom)
     return finding
 
 
@@ -168,6 +178,22 @@ def request_verification(
             begin_next(gameday=gameday, actor=actor, due_at=timezone.now())
             verification.refresh_from_db()
     return verification
+
+
+def _tell_of_symptom(actor: User, finding: Finding, *, before: dict[str, Any]) -> None:
+    was, now = (
+        {key: symptom.get(key) for key in ("probe", "min_passed_share", "window")}
+        for symptom in (before, finding.symptom)
+    )
+    TimelineEntry.objects.create(
+        injection_id=finding.injection_id,
+        at=timezone.now(),
+        kind=EntryKind.ACTION,
+        text=f"{actor} edited the symptom of “{finding.title}”. Before: {symptom_words(before)} "
+        f"Now: {symptom_words(finding.symptom)}",
+        actor=actor,
+        data={"finding": finding.pk, "symptom": {"before": was, "after": now}},
+    )
 
 
 def _change(finding: Finding, version: int, **values: object) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from django.db.models import Max
 from django.utils import timezone
 
 from gamedays.choices import (
@@ -17,7 +18,7 @@ from gamedays.execution.judge import marks_of, measure_window, result_of
 from gamedays.execution.judge_alerts import judge_alert
 from gamedays.execution.pods import judge_pods, judge_terminations
 from gamedays.execution.stops import judge_stop
-from gamedays.models import Finding, Fix, Injection, Probe, Verification
+from gamedays.models import Finding, Fix, Injection, Probe, Recurrence, Verification
 from gamedays.scenarios.registry import get_scenario
 
 if TYPE_CHECKING:
@@ -39,10 +40,10 @@ def record_outcomes(injection: Injection) -> None:
         .select_related("finding")
         .first()
     )
-    if verification is not None:
-        _evaluate(verification, injection)
-    known = verification.finding.symptom if verification else None
-    _draft_findings(injection, skip=known)
+    told = ""
+    if verification is not None and _evaluate(verification, injection) == Outcome.RECURS:
+        told = verification.finding.symptom["key"]
+    _draft_findings(injection, told=told)
 
 
 def symptom_of(line: Mapping[str, Any]) -> dict[str, Any]:
@@ -52,11 +53,17 @@ def symptom_of(line: Mapping[str, Any]) -> dict[str, Any]:
     return symptom | dict(line["bound"])
 
 
-def _draft_findings(injection: Injection, *, skip: Mapping[str, Any] | None) -> None:
+def _draft_findings(injection: Injection, *, told: str) -> None:
+    """A finding for what is new; evidence for what is known. `told` is the key of the symptom
+    that the run was asked to look for and showed: its re-verification says so already."""
     scenario = get_scenario(injection.scenario_key)
     for line in _worth_a_finding(injection):
-        if skip is not None and line["key"] == skip["key"]:
-            continue  # it is the very symptom that was looked for: the old finding has it
+        if line["key"] == told:
+            continue
+        known = _open_finding(injection, line["key"])
+        if known is not None:
+            _add_evidence(known, injection, line)
+            continue
         Finding.objects.create(
             cluster=injection.cluster,
             injection=injection,
@@ -69,6 +76,44 @@ def _draft_findings(injection: Injection, *, skip: Mapping[str, Any] | None) -> 
             parameters=injection.parameters,
             symptom=symptom_of(line),
         )
+
+
+def _open_finding(injection: Injection, key: str) -> Finding | None:
+    """The finding that this symptom has already, as long as nothing proved it fixed. Another
+    version of the scenario is another belief, and could not be re-verified in its name."""
+    return (
+        Finding.objects.select_for_update()
+        .filter(
+            cluster=injection.cluster_id,
+            scenario_key=injection.scenario_key,
+            scenario_version=injection.scenario_version,
+            symptom__key=key,
+        )
+        .exclude(status=FindingStatus.VERIFIED_FIXED)
+        .order_by("created_at")
+        .first()
+    )
+
+
+def _add_evidence(finding: Finding, injection: Injection, line: Mapping[str, Any]) -> None:
+    outcome, _sentence, _measured = _look_for_symptom(finding, injection)
+    fix = _fix_before(finding, injection) if outcome == Outcome.RECURS else None
+    Recurrence.objects.create(
+        finding=finding,
+        injection=injection,
+        happened=line["sentence"],
+        measured=line["measured"],
+        after_fix=fix,
+    )
+    if fix is not None:
+        _fix_did_not_help(finding)
+
+
+def _fix_did_not_help(finding: Finding) -> None:
+    if finding.status == FindingStatus.FIX_READY:
+        finding.status = FindingStatus.FIX_IN_PROGRESS
+        finding.version += 1
+        finding.save(update_fields=["status", "version", "updated_at"])
 
 
 def _worth_a_finding(injection: Injection) -> list[dict[str, Any]]:
@@ -90,7 +135,7 @@ def _pods_in(line: Mapping[str, Any]) -> set[tuple[str, str]]:
     return {(pod["namespace"], pod["name"]) for pod in pods}
 
 
-def _evaluate(verification: Verification, injection: Injection) -> None:
+def _evaluate(verification: Verification, injection: Injection) -> Outcome:
     # Locked, so that a person's edit cannot fall between reading the version and raising it.
     finding = Finding.objects.select_for_update().get(pk=verification.finding_id)
     outcome, explanation, measured = _look_for_symptom(finding, injection)
@@ -114,10 +159,9 @@ def _evaluate(verification: Verification, injection: Injection) -> None:
         finding.proof = verification
         finding.version += 1
         finding.save(update_fields=["status", "proof", "version", "updated_at"])
-    elif outcome == Outcome.RECURS and finding.status == FindingStatus.FIX_READY:
-        finding.status = FindingStatus.FIX_IN_PROGRESS
-        finding.version += 1
-        finding.save(update_fields=["status", "version", "updated_at"])
+    elif outcome == Outcome.RECURS:
+        _fix_did_not_help(finding)
+    return outcome
 
 
 def _fix_before(finding: Finding, injection: Injection) -> Fix | None:
@@ -125,16 +169,14 @@ def _fix_before(finding: Finding, injection: Injection) -> Fix | None:
     if injection.injecting_at is None:
         return None
     fixes = Fix.objects.filter(finding=finding, fixed_since__lte=injection.injecting_at)
-    again = (
-        Verification.objects.filter(finding=finding, outcome=Outcome.RECURS)
-        .exclude(after_fix=None)
-        .order_by("-evaluated_at")
-        .first()
-    )
-    if again is not None:
-        # The symptom came back with those fixes in place. A later clean run is luck until
-        # somebody has done something more.
-        fixes = fixes.filter(recorded_at__gt=again.evaluated_at)
+    # Where the symptom came back with fixes in place, a later clean run is luck until somebody has
+    # done something more.
+    asked = Verification.objects.filter(finding=finding, outcome=Outcome.RECURS)
+    by_chance = Recurrence.objects.filter(finding=finding)
+    for runs, when in ((asked, "evaluated_at"), (by_chance, "seen_at")):
+        last = runs.exclude(after_fix=None).aggregate(at=Max(when))["at"]
+        if last is not None:
+            fixes = fixes.filter(recorded_at__gt=last)
     return fixes.first()
 
 

@@ -14,10 +14,11 @@ from core.choices import SlotKind
 from core.errors import Conflict, Invalid, NotFound
 from core.operations.clusters import require_target
 from core.operations.emergency import require_no_stop
-from core.operations.slots import release_slot, take_slot
+from core.operations.slots import take_slot
 from core.redaction import redact_text
 from gamedays.choices import FINAL, EntryKind, GamedayState, InjectionState, VerificationTask
 from gamedays.models import AgendaItem, Gameday, Injection, Lease, TimelineEntry, Verification
+from gamedays.operations.ending import end_injection, end_unproved
 from gamedays.operations.locks import lock_gameday
 from gamedays.operations.messages import send_conduct
 
@@ -119,11 +120,11 @@ def ask_for_abort(injection_id: uuid.UUID, *, actor: User, text: str) -> Injecti
         injection.abort_requested_by = actor
         # Nobody conducts it: raise the fence, so that a late message finds nothing to claim. Where
         # a conductor was quicker, no row changes, and it is the conductor that refuses.
-        if injection.state == InjectionState.PLANNED and unclaimed.update(fence=1) == 1:
+        refused = injection.state == InjectionState.PLANNED and unclaimed.update(fence=1) == 1
+        if refused:
             injection.state = InjectionState.REFUSED
             injection.reason = f"Aborted by {actor} before anything was touched."
             injection.ended_at = timezone.now()
-            release_slot(holder=injection.pk)
         injection.save(
             update_fields=[
                 "abort_requested_at",
@@ -141,6 +142,8 @@ def ask_for_abort(injection_id: uuid.UUID, *, actor: User, text: str) -> Injecti
             actor=actor,
             data={"abort": "requested", "state": injection.state},
         )
+        if refused:
+            end_injection(injection.pk)
     return injection
 
 
@@ -159,6 +162,7 @@ def end_gameday(*, actor: User, gameday: Gameday) -> None:
         gameday.state = GamedayState.DONE
         gameday.ended_at = timezone.now()
         gameday.save(update_fields=["state", "ended_at"])
+        end_unproved(gameday, f"{actor} ended it before a run had answered.")
 
 
 def add_note(*, actor: User, injection: Injection, text: str) -> TimelineEntry:

@@ -15,6 +15,7 @@ from gamedays.scenarios.base import (
     Value,
     Window,
     hold_parameter,
+    not_healthy,
 )
 from gamedays.scenarios.plan import FaultPlan
 
@@ -76,10 +77,11 @@ class ApiServersDown(Scenario):
 
     def preflight(self, parameters: Mapping[str, Value], state: ClusterState) -> list[str]:
         problems = []
+        running = {}
         for name, parts in sorted(state.nodes.items()):
             server = parts.get("kube-apiserver")
             if server is None or not server.running:
                 problems.append(f"No API server runs on {name}.")
-            elif server.healthy is not True:
-                problems.append(f"The API server on {name} is not ready; mend it first.")
-        return problems
+            else:
+                running[name] = server
+        return problems + not_healthy("the API server", running)

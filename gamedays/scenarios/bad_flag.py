@@ -15,6 +15,7 @@ from gamedays.scenarios.base import (
     Value,
     Window,
     hold_parameter,
+    not_healthy,
 )
 from gamedays.scenarios.plan import BadFlag, Component, FaultPlan, NodeFault
 
@@ -140,9 +141,9 @@ class BadFlagInManifest(Scenario):
         }
         if target not in parts or not parts[target].running:
             return [f"No {component} runs on {target}."]
-        bad = sorted(name for name, part in parts.items() if part.healthy is not True)
-        if bad:
-            return [f"{component} is not healthy on {', '.join(bad)}; mend it first."]
+        problems = not_healthy(component, parts)
+        if problems:
+            return problems
         if len(parts) < 2:
             return [
                 (

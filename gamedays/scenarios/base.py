@@ -80,6 +80,23 @@ class ClusterState:
     nodes: Mapping[str, Mapping[str, ComponentState]]
 
 
+def not_healthy(what: str, parts: Mapping[str, ComponentState]) -> list[str]:
+    """`parts`: node → component. Those that are ill and those that nobody could look at, told
+    apart: neither lets a fault begin, and only the first is something to mend."""
+    ill = sorted(node for node, part in parts.items() if part.healthy is False)
+    unseen = sorted(node for node, part in parts.items() if part.healthy is None)
+    problems = []
+    if ill:
+        begin = f"T{what[1:]}" if what.startswith("the ") else what
+        problems.append(f"{begin} is not healthy on {', '.join(ill)}; mend it first.")
+    if unseen:
+        problems.append(
+            f"Nobody could look whether {what} is healthy on {', '.join(unseen)}: unknown is not "
+            "steady. Look whether the guard there is hindered, then start again."
+        )
+    return problems
+
+
 @dataclass(frozen=True)
 class Reading:
     title: str

@@ -16,6 +16,7 @@ from gamedays.scenarios.base import (
     Value,
     Window,
     hold_parameter,
+    not_healthy,
 )
 from gamedays.scenarios.plan import FaultPlan
 
@@ -102,14 +103,17 @@ class EtcdMemberDown(Scenario):
         target = str(parameters["node"])
         if target not in members or not members[target].running:
             return [f"No etcd member runs on {target}."]
-        bad = sorted(n for n, m in members.items() if m.healthy is not True)
-        if bad:
+        ill = sorted(n for n, m in members.items() if m.healthy is False)
+        if ill:
             return [
                 (
-                    f"etcd is already degraded: {', '.join(bad)} is not healthy. Taking another "
+                    f"etcd is already degraded: {', '.join(ill)} is not healthy. Taking another "
                     "member away could cost the quorum; mend it first."
                 )
             ]
+        unseen = not_healthy("etcd", members)
+        if unseen:
+            return unseen
         if len(members) - 1 < len(members) // 2 + 1:
             return [
                 (
@@ -117,7 +121,15 @@ class EtcdMemberDown(Scenario):
                     "scenario needs at least three."
                 )
             ]
-        without = sorted(n for n, m in members.items() if m.has_leader is not True)
+        without = sorted(n for n, m in members.items() if m.has_leader is False)
         if without:
             return [f"The etcd member on {', '.join(without)} knows no leader."]
+        untold = sorted(n for n, m in members.items() if m.has_leader is None)
+        if untold:
+            return [
+                (
+                    f"Nobody could look whether the etcd member on {', '.join(untold)} knows a "
+                    "leader: unknown is not steady. Start again when its guard can see it."
+                )
+            ]
         return []

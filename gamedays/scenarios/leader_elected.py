@@ -15,6 +15,7 @@ from gamedays.scenarios.base import (
     Value,
     Window,
     hold_parameter,
+    not_healthy,
 )
 from gamedays.scenarios.plan import Component, FaultPlan
 
@@ -54,10 +55,11 @@ class LeaderElectedDown(Scenario):
 
     def preflight(self, parameters: Mapping[str, Value], state: ClusterState) -> list[str]:
         problems = []
+        running = {}
         for node, parts in sorted(state.nodes.items()):
             part = parts.get(self.component)
             if part is None or not part.running:
                 problems.append(f"No {self.component} runs on {node}.")
-            elif part.healthy is not True:
-                problems.append(f"The {self.name} on {node} is not healthy; mend it first.")
-        return problems
+            else:
+                running[node] = part
+        return problems + not_healthy(f"the {self.name}", running)

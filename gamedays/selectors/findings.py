@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from core.errors import NotFound
 from gamedays.choices import FINDING_BY_HAND, FindingStatus
-from gamedays.models import Finding, Verification
+from gamedays.models import Finding, Recurrence, Verification
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -57,6 +57,11 @@ def verifications(finding: Finding) -> list[Verification]:
     return list(
         finding.verifications.select_related("gameday", "injection", "after_fix", "asked_by")
     )
+
+
+def recurrences(finding: Finding) -> list[Recurrence]:
+    """Later runs that nobody asked for as a proof and that showed the symptom, the newest first."""
+    return list(finding.recurrences.select_related("injection", "after_fix"))
 
 
 def statuses_by_hand(finding: Finding) -> list[FindingStatus]:

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gamedays.choices import PodSource
+from gamedays.execution.pods import FINISHED
 from gamedays.models import PodRecord
 
 if TYPE_CHECKING:
     from gamedays.models import Injection
 
-STATES = ("steady_pod", "born", "restarted", "dying", "dead", "unknown")
+STATES = ("steady_pod", "finished", "born", "restarted", "dying", "dead", "unknown")
 """Keys of the marks, in the order of the legend."""
 _NO_NODE = "not scheduled"
 
@@ -84,6 +85,8 @@ def _state(record: PodRecord, *, api_away: bool) -> str:
         return "unknown"
     if record.restarts is not None and record.restarts > (record.restarts_before or 0):
         return "restarted"
-    if record.ready is False and record.phase not in ("Succeeded", "Completed"):
+    if record.phase == FINISHED:
+        return "finished"
+    if record.ready is False:
         return "dying"
     return "steady_pod" if record.existed_before else "born"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from core.errors import NotFound
 from gamedays.choices import Alarm, EntryKind, InjectionState
-from gamedays.models import Finding, Injection, TimelineEntry
+from gamedays.models import Finding, Injection, Recurrence, TimelineEntry
 
 if TYPE_CHECKING:
     import uuid
@@ -47,7 +47,11 @@ class Step:
     key: str
     title: str
     meaning: str
+    """What it means while it is under way."""
     at: dt.datetime | None
+    title_now: str = ""
+    """Its name while it is under way, or where the road ended in it: nothing is done before it
+    is done."""
     status: str = "todo"
     """todo, now, done, skipped, failed."""
     evidence: list[TimelineEntry] = field(default_factory=list)
@@ -98,6 +102,11 @@ def findings_of(run: Injection) -> list[Finding]:
     return list(run.findings.order_by("created_at"))
 
 
+def seen_again(run: Injection) -> list[Recurrence]:
+    """Open findings that this run gave new evidence to."""
+    return list(run.recurrences.select_related("finding").order_by("seen_at", "id"))
+
+
 def marks(run: Injection) -> list[Mark]:
     """The moments that the chart marks, in their order."""
     moments = (
@@ -117,29 +126,48 @@ def steps(run: Injection, entries: list[TimelineEntry]) -> list[Step]:
         Step(
             "preflight",
             "Steady state checked",
-            "The cluster is the marked one, its guards answer, every probe passes.",
+            "Is it the marked cluster, do its guards answer, does every probe pass?",
             run.preflight_at,
+            "Checking the steady state",
         ),
-        Step("armed", "Armed", "The way back is on the node, and was read back.", run.armed_at),
-        Step("bitten", "Fault seen to bite", "The old process was seen gone.", run.bitten_at),
+        Step(
+            "armed",
+            "Armed",
+            "The way back is being written to the nodes' disks, and read back.",
+            run.armed_at,
+            "Arming",
+        ),
+        Step(
+            "bitten",
+            "Fault seen to bite",
+            "The fault holds until the undo."
+            if run.bitten_at
+            else "Asked for; not seen to bite yet.",
+            run.bitten_at,
+            "" if run.bitten_at else "Injecting",
+        ),
         Step(
             "undone",
             "Undo",
-            "Requested is not confirmed: both times are shown.",
+            "Requested; not confirmed yet.",
             run.undone_at,
+            "Undoing",
             asked_at=run.undo_asked_at,
         ),
         Step(
             "restored",
             "Restored",
-            "Fingerprint, processes, health and a canary agree.",
+            "Fingerprint, processes, health and a canary are looked at until all of them agree.",
             run.restored_at,
+            "Proving it restored",
         ),
         Step(
             "ended",
             "Watched to the end",
             "Evictions and crash loops come after the control plane is back.",
-            run.ended_at,
+            # A run that was refused or signed for by hand ended too, and nobody watched it.
+            run.ended_at if run.state == _S.CLEAN else None,
+            "Watching to the end",
         ),
     ]
     _set_status(run, rows)
@@ -155,7 +183,6 @@ _AT = {
     _S.INJECTING: "bitten",
     _S.ACTIVE: "undone",
     _S.UNDOING: "undone",
-    _S.UNDO_STUCK: "undone",
     _S.VERIFYING: "restored",
     _S.OBSERVING: "ended",
 }
@@ -164,6 +191,9 @@ _AT = {
 
 def _set_status(run: Injection, rows: list[Step]) -> None:
     waited_for = _AT.get(InjectionState(run.state))
+    stuck_in = 4 if run.undone_at is None else 5
+    if run.state == _S.UNDO_STUCK:
+        waited_for = rows[stuck_in].key
     reached = next((i for i, row in enumerate(rows) if row.key == waited_for), len(rows))
     for position, row in enumerate(rows):
         if position < reached:
@@ -174,11 +204,14 @@ def _set_status(run: Injection, rows: list[Step]) -> None:
     if run.state == _S.REFUSED:
         rows[1].status = "failed"
     if run.state == _S.UNDO_STUCK:
-        rows[4].status = "failed"
+        rows[stuck_in].status = "failed"
     if run.state == _S.ACTIVE:
         # The fault holds: that is the phase we are in, though the next mark is the undo.
         rows[3].status = "now"
         rows[4].status = "todo"
+    for row in rows:
+        if row.status in ("now", "failed"):
+            row.title = row.title_now or row.title
 
 
 _HOME = {
@@ -197,13 +230,17 @@ _HOME = {
 
 
 def _share_out(rows: list[Step], entries: list[TimelineEntry]) -> None:
-    """Give each entry to the step that it tells about; alarms to where the run stands."""
+    """Give each entry to the step that it tells about; an alarm to where the run stood then."""
     by_key = {row.key: row for row in rows}
     current = next((row for row in rows if row.status in ("now", "failed")), rows[-1])
     for entry in entries:
         key = _HOME.get(entry.data.get("state", ""))
         if entry.kind == EntryKind.ALARM:
-            current.evidence.append(entry)
+            at = _step_at(rows, entry.at, current)
+            if entry.data.get("state") == _S.UNDO_STUCK:
+                # With checks: it was undone by then, and could not be proved restored.
+                at = by_key["restored" if "checks" in entry.data else "undone"]
+            at.evidence.append(entry)
         elif key is not None:
             by_key[key].evidence.append(entry)
         elif entry.kind == EntryKind.EVIDENCE:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -47,10 +47,14 @@ class ProbeFigures:
     state: str
     """steady, failing or unknown; alert_silent or alert_firing for an alert that is expected."""
     newest: Sample | None
+    detail: str
+    """Why it does not pass now, or why it is unknown."""
     during: float | None
     after: float | None
     lost: int
     """Samples that could not look."""
+    lost_why: str
+    """What most of them say about it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,19 +123,33 @@ def _figures(run: Injection, probe: Probe, samples: list[Sample]) -> ProbeFigure
     newest = samples[-1] if samples else None
     # Looks at an alert neither pass nor fail: it is silent, and is to fire in time.
     alert = probe.kind == ProbeKind.ALERT_EXPECTED
-    state = _state(run, newest)
+    state = _state(run, samples)
+    lost = [sample.detail for sample in samples if sample.attempts == 0]
+    lately = [sample.detail for sample in _latest(samples) if sample.detail]
     return ProbeFigures(
         probe=probe,
         state=_ALERT_STATE[state] if alert else state,
         newest=newest,
+        detail=lately[-1] if lately and state != "steady" else "",
         during=None if alert else _share(samples, run.bitten_at, run.undo_asked_at),
         after=None if alert else _share(samples, run.restored_at, run.ended_at),
-        lost=sum(1 for sample in samples if sample.attempts == 0),
+        lost=len(lost),
+        lost_why=Counter(lost).most_common(1)[0][0] if lost else "",
     )
 
 
-def _state(run: Injection, newest: Sample | None) -> str:
+def _latest(samples: list[Sample]) -> list[Sample]:
+    """The looks of the last few seconds that were looked in, oldest first."""
+    return [s for s in samples if s.at_ms > samples[-1].at_ms - _STALE_S * 1000]
+
+
+def _state(run: Injection, samples: list[Sample]) -> str:
+    """One look that passed between others that could not be made says too little."""
+    newest = samples[-1] if samples else None
     if newest is None or newest.attempts == 0:
+        return "unknown"
+    latest = _latest(samples)
+    if 2 * sum(sample.attempts == 0 for sample in latest) > len(latest):
         return "unknown"
     if not run.is_final and timezone.now().timestamp() * 1000 - newest.at_ms > _STALE_S * 1000:
         return "unknown"

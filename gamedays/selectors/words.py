@@ -9,6 +9,8 @@ from gamedays.scenarios.plan import faults_of
 from gamedays.scenarios.registry import get_scenario
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from gamedays.models import AgendaItem, Finding, Injection
     from gamedays.scenarios.base import Scenario
 
@@ -94,7 +96,7 @@ def symptom_sentence(finding: Finding) -> str:
     measured = symptom.get("measured", {})
     title = str(symptom.get("probe_title") or symptom.get("probe") or "A probe")
     target = f" at {symptom['target']}" if symptom.get("target") else ""
-    window = _window(symptom.get("window", {}))
+    window = window_words(symptom.get("window", {}))
     if bound is None:
         return f"{title}{target}: {window}."
     passed, attempts = measured.get("passed"), measured.get("attempts")
@@ -106,7 +108,9 @@ def _pods_sentence(symptom: dict[str, Any]) -> str:
     measured = symptom.get("measured", {})
     lost, before = measured.get("lost", []), measured.get("before")
     seen = f" {len(lost)} of {before} were." if before else ""
-    return f"No pod may be lost, replaced or left not ready, {_window(symptom['window'])}.{seen}"
+    return (
+        f"No pod may be lost, replaced or left not ready, {window_words(symptom['window'])}.{seen}"
+    )
 
 
 def _terminations_sentence(symptom: dict[str, Any]) -> str:
@@ -117,7 +121,8 @@ def _terminations_sentence(symptom: dict[str, Any]) -> str:
     return f"Fewer than {share:.0%} of the pods may be terminated or evicted.{seen}"
 
 
-def _window(window: dict[str, Any]) -> str:
+def window_words(window: Mapping[str, Any]) -> str:
+    """`window` as in a symptom: `from`, `grace_s`, `to`."""
     begin = _MARKS.get(str(window.get("from", "")), "the beginning")
     end = _MARKS.get(str(window.get("to", "")), "the end")
     grace = window.get("grace_s") or 0

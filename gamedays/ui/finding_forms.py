@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.utils import timezone
 
 from core.models import User
 from gamedays.choices import Severity
+from gamedays.operations.symptoms import (
+    MARKS,
+    SymptomDraft,
+    draft_of,
+    probes_for_symptom,
+    why_symptom_stays,
+)
+
+if TYPE_CHECKING:
+    from gamedays.models import Finding
 
 
 class StoryForm(forms.Form):
@@ -33,6 +43,51 @@ class StoryForm(forms.Form):
     owner = forms.ModelChoiceField(
         User.objects.none(), label="Who takes it up", required=False, empty_label="Nobody yet"
     )
+
+
+class SymptomForm(forms.Form):
+    """What a re-verification looks for: one probe, how much of it has to pass, and when."""
+
+    symptom_probe = forms.ChoiceField(label="Probe")
+    symptom_bound = forms.FloatField(label="Has to pass at least, in %")
+    symptom_from = forms.ChoiceField(label="From", choices=list(MARKS.items())[:-1])
+    symptom_grace_s = forms.IntegerField(label="Seconds left out after that")
+    symptom_to = forms.ChoiceField(label="Until", choices=list(MARKS.items())[1:])
+
+    @classmethod
+    def of(cls, finding: Finding, data: Any) -> SymptomForm | None:
+        """None where nobody may edit the symptom."""
+        if why_symptom_stays(finding):
+            return None
+        now = draft_of(finding.symptom)
+        form = cls(
+            data if data and "symptom_probe" in data else None,
+            initial={
+                "symptom_probe": now.probe,
+                "symptom_bound": now.bound_percent,
+                "symptom_from": now.window_from,
+                "symptom_grace_s": now.grace_s,
+                "symptom_to": now.window_to,
+            },
+        )
+        probe = form.fields["symptom_probe"]
+        if isinstance(probe, forms.ChoiceField):
+            probe.choices = [(p.key, p.title) for p in probes_for_symptom(finding.cluster)]
+        return form
+
+    @property
+    def draft(self) -> SymptomDraft | None:
+        """None: no symptom was sent."""
+        if not self.is_bound:
+            return None
+        data = self.cleaned_data
+        return SymptomDraft(
+            probe=data["symptom_probe"],
+            bound_percent=data["symptom_bound"],
+            window_from=data["symptom_from"],
+            grace_s=data["symptom_grace_s"],
+            window_to=data["symptom_to"],
+        )
 
 
 class FixForm(forms.Form):

@@ -16,9 +16,10 @@ from core.policies import may_book, may_run
 from core.ui.requests import attempt, person
 from gamedays.choices import FindingStatus
 from gamedays.operations import findings as verbs
+from gamedays.operations.symptoms import why_symptom_stays
 from gamedays.selectors import findings as selectors
 from gamedays.selectors.words import parameters_in_words, scenario_title, symptom_sentence
-from gamedays.ui.finding_forms import FixForm, StoryForm, VerificationForm, fix_initial
+from gamedays.ui.finding_forms import FixForm, StoryForm, SymptomForm, VerificationForm, fix_initial
 
 if TYPE_CHECKING:
     from core.models import User
@@ -71,12 +72,17 @@ def edit(request: HttpRequest, finding_id: int) -> HttpResponse:
     user = person(request)
     found = selectors.finding_with_id(user, finding_id)
     form = _story_form(found, request.POST or None)
+    symptom = SymptomForm.of(found, request.POST or None)
+    if request.method == "POST" and symptom is None and "symptom_probe" in request.POST:
+        form.add_error(None, f"{why_symptom_stays(found)} Nothing was saved yet.")
     moved_on = False
-    if request.method == "POST" and form.is_valid():
+    sent = symptom if symptom is not None and symptom.is_bound else None
+    if request.method == "POST" and form.is_valid() and (sent is None or sent.is_valid()):
+        draft = sent.draft if sent else None
         try:
-            verbs.edit_finding(actor=user, finding=found, **form.cleaned_data)
+            verbs.edit_finding(actor=user, finding=found, symptom=draft, **form.cleaned_data)
         except Invalid as error:
-            _take_errors(form, error)
+            _take_errors(sent if sent and str(error.field).startswith("symptom_") else form, error)
         except Conflict as error:
             moved_on = True
             form.add_error(None, error.message)
@@ -91,10 +97,13 @@ def edit(request: HttpRequest, finding_id: int) -> HttpResponse:
         {
             "finding": found,
             "form": form,
+            "symptom_form": symptom,
+            "why_symptom_stays": why_symptom_stays(found),
+            "symptom": symptom_sentence(found),
             "moved_on": moved_on,
             "can_edit": may_run(user, found.cluster),
         },
-        status=409 if moved_on else 422 if form.errors else 200,
+        status=409 if moved_on else 422 if form.errors or (sent and sent.errors) else 200,
     )
 
 
@@ -181,6 +190,7 @@ def _page(
             "symptom": symptom_sentence(found),
             "fixes": found.fixes.select_related("recorded_by"),
             "verifications": selectors.verifications(found),
+            "recurrences": selectors.recurrences(found),
             "statuses": [(s, _STATUS_VERBS[s]) for s in selectors.statuses_by_hand(found)],
             "can_run": may_run(user, found.cluster),
             "can_book": may_book(user, found.cluster),

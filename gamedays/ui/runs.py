@@ -115,6 +115,7 @@ def _live(run: Injection) -> dict[str, Any]:
         "sight": (seen := sight(run, figures)),
         "ledger": ledger(run, api_away=seen.api_away),
         "findings": selectors.findings_of(run),
+        "seen_again": selectors.seen_again(run),
         "hold_s": hold_s(run),
         "elapsed_s": (now - run.bitten_at).total_seconds() if biting and run.bitten_at else None,
         "can_abort": not run.is_final

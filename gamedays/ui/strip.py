@@ -14,6 +14,7 @@ from core.selectors import current_stop
 from core.ui.requests import person
 from gamedays.selectors.strip import StripLine, strip_lines
 from gamedays.selectors.words import scenario_title as title_of
+from gamedays.selectors.words import window_words
 
 if TYPE_CHECKING:
     from django.template.context import Context
@@ -44,6 +45,12 @@ def passed_share(measured: dict[str, int]) -> float | None:
     """Share of passed attempts of a judgement's or a verification's figures."""
     attempts = measured.get("attempts")
     return measured.get("passed", 0) / attempts if attempts else None
+
+
+@register.filter
+def window_in_words(window: dict[str, object] | None) -> str:
+    """Which seconds a judgement speaks of."""
+    return window_words(window) if window else ""
 
 
 @register.filter

@@ -13,6 +13,7 @@ const FOOT = 30;
 const WORD_PX = 62; // a mark's word needs about this; nearer ones go a row up
 const OVERLAP_MS = 15000; // late blocks (after a takeover) are merged, not lost
 const ALERT = "alert_expected";
+const LOOK_MS = 1000; // a look is due every second
 const UNKNOWN_AFTER_MS = 2500; // a longer silence between two samples is unknown
 const AWAITED_MS = 8000; // a look may take 5 s, and is then written and fetched: not unknown yet
 
@@ -233,6 +234,7 @@ class RunChart {
         if (near[3] !== null) what += `, ${Math.round(near[3])} ms`;
         if (near[1] < near[2] && near[4] && near[4] !== what) what += ` · ${String(near[4]).slice(0, 60)}`;
       }
+      if (near && time - near[0] < UNKNOWN_AFTER_MS && !near[2] && near[4]) what = `unknown: ${String(near[4]).slice(0, 80)}`;
       line.textContent = `${probe.title}: ${what}`;
       box.append(line);
     }
@@ -261,20 +263,31 @@ function edge(at, begin, end) {
 function shape(rows, begin, end, final) {
   const passed = [], failed = [], latency = [], unknown = [];
   let before = begin;
+  let broken = false; // nothing is drawn up to here: a first known look begins anew
   for (const [time, good, attempts, ms] of rows) {
-    const silent = time - before > UNKNOWN_AFTER_MS;
-    if (silent) {
-      unknown.push([before, time]);
+    if (time - before > UNKNOWN_AFTER_MS) {
+      // Nobody looked. The look that ends the gap speaks of its own second, and of no more.
+      const until = attempts === 0 ? time : time - LOOK_MS;
+      unknown.push([before, until]);
       for (const list of [passed, failed, latency]) list.push([before, null]);
+      before = until;
+      broken = true;
     }
     if (attempts === 0) {
-      if (!silent) unknown.push([before, time]);
+      if (time > before) unknown.push([before, time]);
       for (const list of [passed, failed, latency]) list.push([time, null]);
+      broken = true;
     } else {
-      // `step: end` holds the value back to the sample before: the second that it speaks of.
+      // `step: end` holds the value back to the sample before: the second that it speaks of. After
+      // a gap there is none, and a look between two unknown ones would not be seen at all.
+      if (broken) {
+        passed.push([before + 1, good / attempts]); // stacked by time, so no time comes twice
+        failed.push([before + 1, 1 - good / attempts]);
+      }
       passed.push([time, good / attempts]);
       failed.push([time, 1 - good / attempts]);
       latency.push([time, ms]);
+      broken = false;
     }
     before = time;
   }

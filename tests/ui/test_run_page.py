@@ -9,7 +9,8 @@ import pytest
 from django.utils import timezone
 
 from gamedays.choices import Alarm, EntryKind, InjectionState, Verdict
-from gamedays.models import Gameday, TimelineEntry
+from gamedays.models import Gameday, SampleBlock, TimelineEntry
+from gamedays.selectors.samples import probe_figures
 from tests.people import API, Cast
 from tests.ui import factories
 from tests.ui.conftest import As
@@ -287,3 +288,28 @@ def test_every_kind_of_line_has_its_bound_and_its_figure(
     cells = re.findall(r'data-label="(?:Bound|Measured)">(.*?)</td>', row, re.DOTALL)
     assert bound in cells[0]
     assert measured in cells[1]
+
+
+def test_a_probe_that_could_seldom_be_looked_at_is_unknown(cast: Cast) -> None:
+    """One look that passed after four that could not be made."""
+    run = factories.make_run(cast, InjectionState.REFUSED)
+    probe = factories.make_probes(cast)[0]
+    looks = [[second * 1000, 0, 0, None, "not looked at yet"] for second in range(4)]
+    SampleBlock.objects.create(
+        injection=run,
+        probe=probe,
+        fence=1,
+        started_at=run.asked_at,
+        samples=[*looks, [4000, 1, 1, 3.0, ""]],
+    )
+    figures = next(each for each in probe_figures(run) if each.probe == probe)
+    assert figures.state == "unknown"
+    assert figures.detail == "not looked at yet"
+    block = SampleBlock.objects.get()
+    block.samples = [[second * 1000, 1, 1, 3.0, ""] for second in range(4)] + [looks[0]]
+    block.samples[4][0] = 4000
+    block.save()
+    assert next(e for e in probe_figures(run) if e.probe == probe).state == "unknown"
+    block.samples.append([5000, 1, 1, 3.0, ""])
+    block.save()
+    assert next(e for e in probe_figures(run) if e.probe == probe).state == "steady"
