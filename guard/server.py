@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from guard.log import log
 from guard.peers import VERBS, role_of
 from guard.protocol import Code, Json, Policy, Refusal, Role, to_json
-from guard.wire import close, read_request, send_answer
+from guard.wire import close, hang_up, read_request, send_answer
 from guard.world import RefusedError
 
 HANDSHAKE_S = 3.0
@@ -95,7 +95,7 @@ class Server:
             if len(self._connections) >= MAX_CONNECTIONS:
                 oldest = min(self._connections, key=lambda item: (item.trusted, item.since))
                 self._connections.discard(oldest)
-                close(oldest.socket)
+                hang_up(oldest.socket)
             self._connections.add(connection)
 
     def _serve_one(self, connection: _Connection) -> None:

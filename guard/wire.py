@@ -7,6 +7,7 @@ anything is kept.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import ssl
@@ -101,6 +102,16 @@ def send_answer(connection: ssl.SSLSocket, status: int, answer: Json, deadline: 
     )
     connection.settimeout(max(deadline - time.monotonic(), 0.1))
     connection.sendall(head.encode("ascii") + body)
+
+
+def hang_up(connection: socket.socket) -> None:
+    """End a connection that another thread serves; never raises.
+
+    Closing is left to that thread: a number that is closed here would be the next connection's
+    while TLS still speaks on it over there.
+    """
+    with contextlib.suppress(OSError):
+        socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
 
 def close(connection: socket.socket) -> None:

@@ -110,7 +110,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "the watchdog never takes over",
         "gamedays.execution.watchdog:Watchdog._is_dead",
-        (("return now - since >= LEASE_S", "return False"),),
+        (("return now - since >= (ABORT_S if row.abort_underway else LEASE_S)", "return False"),),
         rows.test_row_07_during_active,
     ),
     Mutation(
