@@ -12,7 +12,7 @@ from core.kube import parse_kubeconfig
 from core.models import Cluster, User
 from core.operations.clusters import look_at_cluster, record_cluster_setup, register_cluster
 from gamedays.operations.clusters import retire_cluster
-from gamedays.operations.guards import install_guards
+from gamedays.operations.guards import guards_in_place, install_guards
 from gamedays.operations.probes import UserProbe, create_standard_probes
 from gamedays.operations.sample import link_sample_service, sample_team
 from practice.facts import Progress, RangeFacts
@@ -84,13 +84,15 @@ def register_range(range_name: str) -> Cluster:
             team=sample_team(),
             kubeconfig=kubeconfig,
         )
-    record_step("Installing a guard on every node")
-    install_guards(
-        actor=actor,
-        cluster=cluster,
-        owner_kubeconfig=Path(facts.admin_kubeconfig).read_text(encoding="utf-8"),
-        image=facts.guard_image,
-    )
+    # A restart finds them in place, and must not need a working API or three privileged pods.
+    if not guards_in_place(cluster=cluster, image=facts.guard_image):
+        record_step("Installing a guard on every node")
+        install_guards(
+            actor=actor,
+            cluster=cluster,
+            owner_kubeconfig=Path(facts.admin_kubeconfig).read_text(encoding="utf-8"),
+            image=facts.guard_image,
+        )
     create_standard_probes(
         actor=actor,
         cluster=cluster,

@@ -63,6 +63,22 @@ def install_guards(
     )
 
 
+def guards_in_place(*, cluster: Cluster, image: str) -> bool:
+    """Every control-plane node's guard answers, runs `image`, and is of this Belay and epoch."""
+    authority = ClusterAuthority.objects.filter(cluster=cluster).first()
+    nodes = set(cluster.nodes.filter(control_plane=True).values_list("name", flat=True))
+    ours = {
+        view.guard.node.name
+        for view in look_at_guards(cluster=cluster)
+        if authority is not None
+        and view.hello is not None
+        and view.hello.image == image
+        and view.hello.installation == authority.installation
+        and view.hello.epoch == authority.epoch
+    }
+    return bool(nodes) and nodes <= ours
+
+
 def put_guards(
     *,
     cluster: Cluster,

@@ -75,6 +75,22 @@ def test_installed_pinned_and_removed_again(cast: Cast, api: ClusterApi) -> None
         assert list(paths.state.iterdir()) == []
 
 
+def test_guards_that_are_in_place_need_no_second_installation(cast: Cast, api: ClusterApi) -> None:
+    def in_place(image: str = IMAGE) -> bool:
+        return guards.guards_in_place(cluster=cast.cluster, image=image)
+
+    assert not in_place(), "none was installed"
+    install(cast, api)
+    assert in_place()
+    assert not in_place("belay.local/belay-guard:2"), "an update is due"
+    ClusterAuthority.objects.update(epoch=2)
+    assert not in_place(), "they follow a former epoch"
+    ClusterAuthority.objects.update(epoch=1)
+    assert in_place()
+    Guard.objects.filter(node__name=NODES[0]).delete()
+    assert not in_place(), "one node has none"
+
+
 def test_the_pod_gets_nothing_secret_and_what_is_stored_is_encrypted(
     cast: Cast, api: ClusterApi
 ) -> None:
