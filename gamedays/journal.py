@@ -77,7 +77,7 @@ def _deadline(method: Callable[P, R]) -> Callable[P, R]:
 def _drop_connection() -> None:
     try:
         connection.close()
-    except DatabaseError:
+    except (DatabaseError, InterfaceError):
         connection.connection = None
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import structlog
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, InterfaceError, transaction
 from django.db.models import F
 from django.utils import timezone
 
@@ -103,7 +103,7 @@ def _abort_all(stop: EmergencyStop) -> None:
     for injection_id in waiting.values_list("pk", flat=True):
         try:
             ask_for_abort(injection_id, actor=stop.set_by, text=_told(stop))
-        except DatabaseError:
+        except (DatabaseError, InterfaceError):
             # The others must not wait for it; the next look takes it up again within a second.
             log.exception("emergency_stop_abort_failed", injection=str(injection_id))
 

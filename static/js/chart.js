@@ -59,6 +59,7 @@ class RunChart {
     this.samples = new Map();
     this.newest = 0;
     this.meta = null;
+    this.drawnPx = 0;
     // Times are in the person's zone, as everywhere on the page; the browser's may differ.
     const zone = element.dataset.zone || undefined;
     const parts = { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" };
@@ -110,17 +111,25 @@ class RunChart {
     if (!probes.length || !some || !window.echarts) return;
     this.bandPx = probes.length === 1 ? BAND_ALONE : this.element.clientWidth < NARROW_PX ? BAND_NARROW : BAND;
     const height = HEAD + probes.length * (this.bandPx + GAP) + FOOT;
+    if (!this.chart) this.element.replaceChildren();
+    // Each time: a turned phone has other bands, and a probe may be made while the run is watched.
+    this.element.style.height = `${height}px`;
+    this.element.style.minHeight = "0";
     if (!this.chart) {
-      this.element.replaceChildren();
-      this.element.style.height = `${height}px`;
-      this.element.style.minHeight = "0";
       this.chart = window.echarts.init(this.element, null, { renderer: "canvas" });
-      new ResizeObserver(() => this.chart.resize()).observe(this.element);
+      new ResizeObserver(() => this.resized()).observe(this.element);
     }
     // Merging keeps a tooltip that somebody reads; only another set of probes starts afresh.
     const shape = probes.map((probe) => probe.key).join(" ");
     this.chart.setOption(this.option(probes), { notMerge: shape !== this.shape });
     this.shape = shape;
+  }
+
+  resized() {
+    this.chart.resize();
+    const width = this.element.clientWidth;
+    if (width !== this.drawnPx) this.draw();
+    this.drawnPx = width;
   }
 
   option(probes) {

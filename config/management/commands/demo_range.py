@@ -15,7 +15,7 @@ from typing import Any
 import structlog
 from django.conf import settings
 from django.core.management.base import BaseCommand
-from django.db import DatabaseError, close_old_connections
+from django.db import DatabaseError, InterfaceError, close_old_connections
 
 from config.stack.errors import StackError
 from config.stack.layout import CHECKOUT
@@ -33,6 +33,7 @@ LOOK_S = 1.0
 DOWN_S = 170
 """Less than the supervisor gives us, so that we end the range and not its SIGKILL."""
 REGISTER_AGAIN_S = 10.0
+DATABASE_AWAY = (DatabaseError, InterfaceError)
 
 log = structlog.get_logger(__name__)
 
@@ -92,7 +93,7 @@ class Command(BaseCommand):
         """True when it is done; otherwise the reason is on the pages and it is tried again."""
         try:
             register_range(self._name)
-        except (DomainError, RangeError, StackError, DatabaseError, OSError) as error:
+        except (DomainError, RangeError, StackError, *DATABASE_AWAY, OSError) as error:
             log.warning("range_not_registered", reason=str(error))
             message = f"The range is up but could not be registered: {error}"
             _recorded(partial(record_failure, message))
@@ -115,7 +116,7 @@ def _recorded(write: Callable[[], None]) -> bool:
     """Write to the database; False when it is away (the next look writes again)."""
     try:
         write()
-    except DatabaseError as error:
+    except DATABASE_AWAY as error:
         log.warning("progress_not_recorded", reason=str(error))
         return False
     finally:
