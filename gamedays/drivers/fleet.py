@@ -38,6 +38,11 @@ if TYPE_CHECKING:
     from gamedays.scenarios.plan import NodeFault
 
 T = TypeVar("T")
+_PROTOCOL_1 = (
+    frozenset({FaultKind.HOLD, FaultKind.KILL}),
+    frozenset({Component.ETCD, Component.KUBE_APISERVER}),
+)
+"""What guards of the first protocol version could break."""
 _CALL_S = 2.0
 _INJECT_S = 6.0
 _RENEW_S = 0.0
@@ -83,9 +88,10 @@ class Fleet:
         only with a change of objects; `lease_s` is how long a guard waits for a renewal."""
 
         def arm_one(node: str) -> Armed:
-            client = self._clients[node]
-            client.hello()
-            fault = faults[node]
+            client, fault = self._clients[node], faults[node]
+            problem = too_old(node, client.hello(), fault)
+            if problem:
+                raise GuardError(problem.rstrip("."))
             given = credential if fault.kind == "object" else None
             armed = client.arm(order_id, _fault(fault), self._epoch, given, lease_s=lease_s)
             client.connect_ahead()
@@ -140,6 +146,22 @@ class Fleet:
         return answers
 
 
+def too_old(node: str, hello: Hello, fault: NodeFault) -> str:
+    """Why the guard on `node` cannot do this fault: it speaks an older protocol. Empty: it can.
+
+    Asked before arming only: an undo is understood by guards of every version.
+    """
+    kinds, components = _PROTOCOL_1
+    needed = 1 if fault.kind in kinds and fault.component in components else 2
+    if hello.protocol >= needed:
+        return ""
+    return (
+        f"The guard on {node} (version {hello.version}) speaks protocol {hello.protocol}, but a "
+        f"fault of kind “{fault.kind}” needs {needed}. Update the guards with `manage.py guard "
+        "install CLUSTER`."
+    )
+
+
 def _fault(fault: NodeFault) -> Fault:
     # A bad flag's component is the guard's to know; we keep it to judge what was hit.
     component = None if fault.flag else fault.component
@@ -178,4 +200,5 @@ __all__ = [
     "ProcessInfo",
     "Reply",
     "UndoReason",
+    "too_old",
 ]

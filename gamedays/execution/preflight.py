@@ -6,11 +6,12 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from core.errors import ClusterUnreachable, DomainError
-from gamedays.drivers.fleet import NodeStatus, Phase
+from gamedays.drivers.fleet import NodeStatus, Phase, too_old
 from gamedays.execution import restoration_objects
 from gamedays.execution.recipe import NotReadyError, as_recipe, plan_of, resolve, target_nodes
 from gamedays.probes.registry import KINDS
 from gamedays.scenarios.base import ClusterState, ComponentState
+from gamedays.scenarios.plan import NodeFault
 from gamedays.scenarios.registry import get_scenario
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def look(run: Run, world: World) -> list[str]:
                 "Install it with `manage.py guard install CLUSTER`."
             )
         ]
-    problems = _guards(world, targets(run, world))
+    problems = _guards(world, _asked(run, world))
     if problems:
         return problems
     replies = world.guards.status()
@@ -145,10 +146,18 @@ def _names_that_stand_for_nothing(run: Run, world: World) -> list[str]:
     return []
 
 
-def _guards(world: World, targets: set[str]) -> list[str]:
+def _asked(run: Run, world: World) -> dict[str, NodeFault]:
+    """Target node → what its guard will be asked for, before names are resolved."""
+    plan = plan_of(run, world)
+    fault = NodeFault(kind="cut" if plan.cuts else "object", hold_s=0)
+    return {node: plan.nodes.get(node, fault) for node in target_nodes(plan, world)}
+
+
+def _guards(world: World, asked: dict[str, NodeFault]) -> list[str]:
     problems = []
     for node, reply in sorted(world.guards.hello().items()):
         hello = reply.value
+        fault = asked.get(node)
         if hello is None:
             problems.append(
                 f"The guard on {node} does not answer: {reply.error}. Without it nothing would "
@@ -159,11 +168,13 @@ def _guards(world: World, targets: set[str]) -> list[str]:
                 f"The guard on {node} belongs to cluster {hello.cluster_uid} ({hello.stage}), not "
                 "to this one. Install this cluster's guard there."
             )
-        elif hello.order is not None and node in targets:
+        elif fault is not None and hello.order is not None:
             problems.append(
                 f"The guard on {node} still holds order {hello.order.order_id} "
                 f"({hello.order.phase}). Wait until it is undone."
             )
+        elif fault is not None and (problem := too_old(node, hello, fault)):
+            problems.append(problem)
     return problems
 
 

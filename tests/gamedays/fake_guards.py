@@ -10,6 +10,7 @@ from gamedays.drivers.fleet import NodeStatus, OrderReport, Phase, Reply, UndoRe
 from gamedays.scenarios.plan import NodeFault
 from guard.protocol import (
     LEASE_S,
+    PROTOCOL_VERSION,
     Armed,
     Boot,
     Component,
@@ -47,6 +48,7 @@ class FakeNode:
     """The dead-man switch of this guard does not fall."""
     cuts: list[str] | None = field(default_factory=list)
     credential: Credential | None = None
+    protocol: int = PROTOCOL_VERSION
     stuck: str = ""
     """Why its undo needs a person, as long as it does."""
 
@@ -150,7 +152,7 @@ class FakeGuards:
         return {
             node: Reply(
                 Hello(
-                    protocol=2,
+                    protocol=m.protocol,
                     version="1",
                     node=node,
                     cluster_uid=str(self.uid),

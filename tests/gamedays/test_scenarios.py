@@ -67,6 +67,33 @@ def test_a_fault_bites_is_undone_and_proved(
     assert [m.injections for m in fake.guards.machines.values()] == hit
 
 
+def test_a_guard_that_is_too_old_for_the_fault_is_refused_before_arming(
+    cast: Cast, fake: FakeWorld
+) -> None:
+    fake.guards.machines["qa-2"].protocol = 1
+    done = begin(cast, fake, scenario=REGISTRY, mode="cut").to_the_end()
+    assert done.state == _S.REFUSED
+    assert "guard on qa-2 (version 1) speaks protocol 1" in done.reason
+    assert "guard install" in done.reason
+    assert fake.guards.asked == []
+
+
+def test_an_old_guard_that_gets_no_order_is_in_nobodys_way(cast: Cast, fake: FakeWorld) -> None:
+    fake.guards.machines["qa-1"].protocol = 1
+    done = begin(cast, fake, scenario=ETCD, node="qa-2").to_the_end()
+    assert done.state == _S.CLEAN, done.reason
+
+
+def test_what_an_old_guard_holds_is_undone_all_the_same(cast: Cast, fake: FakeWorld) -> None:
+    story = begin(cast, fake, scenario=REGISTRY, mode="cut")
+    story.to(_S.ACTIVE)
+    for machine in fake.guards.machines.values():
+        machine.protocol = 1
+    story.someone_takes_over()
+    assert story.to_the_end().state == _S.CLEAN
+    assert not fake.fault_is_on()
+
+
 def _checks(run: Injection) -> dict[str, object]:
     entry = run.timeline.filter(data__has_key="checks").last()
     assert entry
