@@ -14,6 +14,7 @@ from core.errors import ClusterUnreachable
 from core.qa_marker import require_marker
 from gamedays.drivers.canary import CanaryMismatchError, write_and_read_canary
 from gamedays.drivers.objects import Objects
+from gamedays.drivers.reach import reached
 from gamedays.drivers.run_account import RunAccounts
 from gamedays.drivers.services import service_endpoints
 from gamedays.scenarios.plan import Endpoint, ObjectFault, ObjectTarget
@@ -75,6 +76,9 @@ class ClusterDriver:
 
     def service_endpoints(self, namespace: str, name: str) -> tuple[Endpoint, ...]:
         return service_endpoints(self._credentials, namespace, name)
+
+    def reached(self, endpoints: Iterable[Endpoint]) -> frozenset[Endpoint]:
+        return reached(endpoints)
 
     def read_target(self, fault: ObjectFault) -> tuple[ObjectTarget, ...]:
         return self._objects.read_target(fault)

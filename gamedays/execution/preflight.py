@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.errors import ClusterUnreachable, DomainError
 from gamedays.drivers.fleet import NodeStatus, Phase, too_old
-from gamedays.execution import restoration_objects
+from gamedays.execution import restoration_cuts, restoration_objects
 from gamedays.execution.recipe import NotReadyError, as_recipe, plan_of, resolve, target_nodes
 from gamedays.probes.registry import KINDS
 from gamedays.scenarios.base import ClusterState, ComponentState
@@ -112,6 +112,7 @@ def prepare(run: Run, world: World) -> tuple[dict[str, Any], dict[str, Any]]:
         before[node] = _fingerprint(reply.value)
     faults = resolve(run, world)
     fingerprint: dict[str, Any] = {"nodes": before}
+    fingerprint |= restoration_cuts.reached_before(faults.values(), world)
     targets = restoration_objects.targets_of(faults.values())
     if targets:
         try:

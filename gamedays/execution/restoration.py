@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from gamedays.drivers.fleet import ComponentStatus, NodeStatus, OrderReport, Phase, Reply
-from gamedays.execution import restoration_objects
+from gamedays.execution import restoration_cuts, restoration_objects
 from gamedays.execution.checks import Check
 from gamedays.scenarios.plan import faults_of
 
@@ -54,8 +54,10 @@ def look(run: Run, world: World) -> list[Check]:
             )
         )
     workers = sorted(set(faults_of(run.recipe)) - set(nodes))
-    checks += [check for node in workers for check in _cut_checks(run, node, statuses.get(node))]
-    return checks + restoration_objects.look(run, world)
+    for node in workers:
+        # Every node with a guard is cut off, those without a control plane too.
+        checks += restoration_cuts.lists_nothing(run, node, statuses.get(node))
+    return checks + restoration_cuts.goes_through(run, world) + restoration_objects.look(run, world)
 
 
 def why_not_undone(replies: dict[str, Any]) -> str:
@@ -82,7 +84,9 @@ def summary(checks: list[Check]) -> str:
     canaries = sum(check.name.startswith("canary:") for check in checks)
     manifests = sum(check.name.startswith("manifest:") for check in checks)
     objects = "".join(
-        f" {check.sentence}" for check in checks if check.name.startswith(("object:", "pods:"))
+        f" {check.sentence}"
+        for check in checks
+        if check.name.startswith(("reach", "object:", "pods:"))
     )
     return (
         f"{manifests} manifests as before, byte for byte; every component runs and is healthy; "
@@ -115,31 +119,7 @@ def _node_checks(run: Run, node: str, reply: Reply[NodeStatus] | None) -> list[C
             continue
         hit = fault is not None and fault.component == part.component and _was_hit(run, status)
         checks += _component_checks(node, part, was, hit=hit)
-    return checks + _cut_checks(run, node, reply)
-
-
-def _cut_checks(run: Run, node: str, reply: Reply[NodeStatus] | None) -> list[Check]:
-    """Every node with a guard is cut off, those without a control plane too."""
-    fault = faults_of(run.recipe).get(node)
-    if fault is None or fault.kind != "cut":
-        return []
-    status = reply.value if reply else None
-    if status is None:
-        why = reply.error if reply else "there is no guard"
-        sentence = f"{node} cannot be looked at: {why}."
-        return [Check(name=f"cuts:{node}", passed=None, sentence=sentence)]
-    return [_nothing_is_cut(node, status)]
-
-
-def _nothing_is_cut(node: str, status: NodeStatus) -> Check:
-    """By what the kernel lists, whatever any order says."""
-    left = status.cuts
-    sentence = f"{node} drops no packets of ours."
-    if left is None:
-        sentence = f"The guard on {node} could not look which packets are dropped."
-    elif left:
-        sentence = f"{node} still drops what goes to {', '.join(left[:4])}."
-    return Check(name=f"cuts:{node}", passed=None if left is None else not left, sentence=sentence)
+    return checks + restoration_cuts.lists_nothing(run, node, reply)
 
 
 def _component_checks(

@@ -162,6 +162,9 @@ class ClusterPort(Protocol):
         """Everywhere that packets to a Service go, before and after the nodes translate them:
         cluster addresses, node ports, pods. `NotFound` or `ClusterUnreachable`."""
 
+    def reached(self, endpoints: Iterable[Endpoint]) -> frozenset[Endpoint]:
+        """Those that a packet from Belay's own machine reaches and comes back from."""
+
     def read_target(self, fault: ObjectFault) -> tuple[ObjectTarget, ...]:
         """The objects that a name stands for now, each with its version. `NotFound`,
         `ClusterRefused` (may not be a target) or `ClusterUnreachable`."""

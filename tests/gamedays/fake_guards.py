@@ -47,6 +47,11 @@ class FakeNode:
     drill_fails: bool = False
     """The dead-man switch of this guard does not fall."""
     cuts: list[str] | None = field(default_factory=list)
+    """What its guard says of the kernel."""
+    dropped: set[tuple[str, int]] = field(default_factory=set)
+    """What the kernel does."""
+    lies: bool = False
+    """Its guard says that it undid a cut, and did not."""
     credential: Credential | None = None
     protocol: int = PROTOCOL_VERSION
     stuck: str = ""
@@ -113,6 +118,7 @@ class FakeNode:
         self.injections += 1
         if kind is FaultKind.CUT:
             self.cuts = [f"{each.address} . {each.port}" for each in order.fault.endpoints]
+            self.dropped = {(each.address, each.port) for each in order.fault.endpoints}
             return replace(struck, cut=list(order.fault.endpoints))
         if order.component is None:
             return struck
@@ -125,6 +131,8 @@ class FakeNode:
             self.pids[order.component] = 500 + self.injections
         if self.cuts:
             self.cuts = []
+        if not self.lies:
+            self.dropped.clear()
         if self.stuck:
             return replace(order, phase=Phase.STUCK, detail=self.stuck)
         return replace(order, phase=Phase.UNDONE, undone_at="now")

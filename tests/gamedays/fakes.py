@@ -56,6 +56,8 @@ class FakeCluster:
         self.services: dict[str, tuple[Endpoint, ...]] = {}
         self.objects: dict[str, ObjectTarget] = {}
         self.accounts: set[str] = set()
+        self.out_of_reach: set[str] = set()
+        """Addresses that nothing but the cluster itself can reach."""
         self.not_as_before = False
         self.lacks_rights = ""
         self.may_not_mint = ""
@@ -78,6 +80,14 @@ class FakeCluster:
         if places is None:
             raise NotFound(f"There is no service {namespace}/{name} in this cluster.")
         return places
+
+    def reached(self, endpoints: Iterable[Endpoint]) -> frozenset[Endpoint]:
+        dropped = {place for one in self._guards.machines.values() for place in one.dropped}
+        return frozenset(
+            one
+            for one in endpoints
+            if (one.address, one.port) not in dropped and one.address not in self.out_of_reach
+        )
 
     def read_target(self, fault: ObjectFault) -> tuple[ObjectTarget, ...]:
         target = self.objects.get(f"{fault.namespace}/{fault.name}")

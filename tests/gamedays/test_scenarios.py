@@ -11,7 +11,7 @@ from gamedays.execution import shell
 from gamedays.models import Injection
 from gamedays.scenarios.plan import Endpoint, ObjectTarget
 from tests.gamedays.fakes import FakeWorld
-from tests.gamedays.test_conductor import begin, make_fake
+from tests.gamedays.test_conductor import Story, begin, make_fake
 from tests.people import ETCD, Cast, make_cast
 
 pytestmark = pytest.mark.django_db
@@ -145,6 +145,55 @@ def test_a_worker_is_cut_off_too_and_has_to_be_seen_free_again(cast: Cast, fake:
     assert story.injection.state == _S.VERIFYING
     worker.reachable = True
     assert _checks(story.to_the_end())["cuts:qa-3"] is True
+
+
+def waits_in_verifying(story: Story) -> None:
+    began = story.fake.clock.ticks
+    story.go(lambda _i: story.fake.clock.ticks - began > 5)
+    assert story.injection.state == _S.VERIFYING
+
+
+def test_a_cut_is_not_restored_on_the_word_of_a_guard_that_lies(
+    cast: Cast, fake: FakeWorld
+) -> None:
+    story = begin(cast, fake, scenario=REGISTRY)
+    story.to(_S.ACTIVE)
+    fake.guards.machines["qa-2"].lies = True
+    story.to(_S.VERIFYING)
+    assert fake.guards.machines["qa-2"].cuts == []
+    waits_in_verifying(story)
+    fake.guards.machines["qa-2"].dropped.clear()
+    done = story.to_the_end()
+    assert _checks(done)["reach"] is True
+    assert done.state == _S.CLEAN
+
+
+def test_a_pod_that_was_replaced_in_mid_cut_is_not_waited_for(cast: Cast, fake: FakeWorld) -> None:
+    fake.cluster.out_of_reach = {"10.96.0.7"}
+    story = begin(cast, fake, scenario=REGISTRY)
+    story.to(_S.ACTIVE)
+    fake.cluster.services["registry/registry"] = (
+        PLACES[0],
+        Endpoint(address="10.244.2.4", port=5000),
+    )
+    assert _checks(story.to_the_end())["reach"] is True
+
+
+def test_a_service_that_is_gone_after_the_cut_is_not_restored(cast: Cast, fake: FakeWorld) -> None:
+    story = begin(cast, fake, scenario=REGISTRY)
+    story.to(_S.ACTIVE)
+    places = fake.cluster.services.pop("registry/registry")
+    story.to(_S.VERIFYING)
+    waits_in_verifying(story)
+    fake.cluster.services["registry/registry"] = places
+    assert _checks(story.to_the_end())["reach"] is True
+
+
+def test_what_could_never_be_reached_from_here_is_said(cast: Cast, fake: FakeWorld) -> None:
+    fake.cluster.out_of_reach = {place.address for place in PLACES}
+    done = begin(cast, fake, scenario=REGISTRY).to_the_end()
+    assert done.state == _S.CLEAN
+    assert done.timeline.filter(text__contains="said by the guards alone").exists()
 
 
 def test_an_account_is_minted_for_the_change_and_gone_when_it_is_restored(

@@ -82,6 +82,11 @@ class Api:
     def service_endpoints(self, namespace: str, name: str) -> tuple[Endpoint, ...]:
         return self._universe.service_endpoints(namespace, name)
 
+    def reached(self, endpoints: Iterable[Endpoint]) -> frozenset[Endpoint]:
+        machines = self._universe.machines.values()
+        dropped = {(one.address, one.port) for each in machines for one in each.rules.listed()}
+        return frozenset(one for one in endpoints if (one.address, one.port) not in dropped)
+
     def read_target(self, fault: ObjectFault) -> tuple[ObjectTarget, ...]:
         raise ClusterRefused(f"this universe has no {fault}")
 
