@@ -2,7 +2,7 @@
 
 By name, where a value has one (`password`, `token`, …), and by shape, wherever it stands (a
 private key, a bearer token, a password in a URL). Too much hidden is a nuisance; too little is a
-leak.
+leak. What the database could not store at all is replaced on the same way.
 """
 
 from __future__ import annotations
@@ -70,9 +70,17 @@ def redact_text(text: str) -> str:
 
 
 def _hidden(text: str) -> str:
+    text = _storable(text)
     for shape, instead in _SHAPES:
         text = shape.sub(instead, text)
     return text
+
+
+def _storable(text: str) -> str:
+    """PostgreSQL takes neither NUL nor half a surrogate pair, in a text or in JSON. Both come in
+    answers of others, and one of them must not keep a whole row, or who writes it, from going on.
+    """
+    return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode("utf-8")
 
 
 def _named(name: str, value: Any) -> Any:

@@ -12,11 +12,19 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
-from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
+import structlog
+from django.db import (
+    DatabaseError,
+    DataError,
+    InterfaceError,
+    OperationalError,
+    connection,
+    transaction,
+)
 from django.db.models import F
 from django.utils import timezone
 
-from core.redaction import redact, redact_shapes
+from core.redaction import redact, redact_shapes, redact_text
 from gamedays.choices import ALLOWED, FINAL, Alarm, EntryKind, InjectionState, PodSource
 from gamedays.drivers.cluster import PodSighting
 from gamedays.execution.judge import judge_run
@@ -33,6 +41,7 @@ if TYPE_CHECKING:
 
     from gamedays.execution.rehearsal import Rehearsed
 
+log = structlog.get_logger(__name__)
 P = ParamSpec("P")
 R = TypeVar("R")
 BLOCK_S = 10
@@ -155,26 +164,41 @@ class Journal:
             self._unwritten.add((sample.probe_id, start))
         if not self._unwritten:
             return
-        SampleBlock.objects.bulk_create(
-            [
-                SampleBlock(
-                    injection_id=run.id,
-                    probe_id=probe_id,
-                    fence=run.fence,
-                    started_at=start,
-                    samples=sorted(self._blocks[probe_id, start], key=lambda s: s[0]),
+        blocks = [
+            SampleBlock(
+                injection_id=run.id,
+                probe_id=probe_id,
+                fence=run.fence,
+                started_at=start,
+                samples=sorted(self._blocks[probe_id, start], key=lambda s: s[0]),
+            )
+            for probe_id, start in sorted(self._unwritten)
+        ]
+        try:
+            with transaction.atomic():
+                SampleBlock.objects.bulk_create(
+                    blocks,
+                    update_conflicts=True,
+                    unique_fields=["injection", "probe", "started_at", "fence"],
+                    update_fields=["samples"],
                 )
-                for probe_id, start in sorted(self._unwritten)
-            ],
-            update_conflicts=True,
-            unique_fields=["injection", "probe", "started_at", "fence"],
-            update_fields=["samples"],
-        )
+        except DataError:
+            # What was seen is a gap then, and judged as unknown. It never stops who has to undo.
+            log.exception("samples_refused", injection=str(run.id))
+            for key in self._unwritten:
+                del self._blocks[key]
         self._unwritten.clear()
         self._forget_old_blocks()
 
     @_deadline
     def write_census(self, run: Run, census: PodCensus) -> None:
+        try:
+            self._write_census(run, census)
+        except DataError:
+            # Pods that nobody could write down are unknown at the end; the undo goes on.
+            log.exception("census_refused", injection=str(run.id))
+
+    def _write_census(self, run: Run, census: PodCensus) -> None:
         before = run.state in (InjectionState.PLANNED, InjectionState.PREFLIGHT)
         with transaction.atomic():
             if not _prove_fence(run.id, run.fence):
@@ -247,6 +271,8 @@ class Journal:
         Lease.objects.filter(injection_id=injection_id, fence=fence).update(given_up=True)
 
     def _forget_old_blocks(self) -> None:
+        if not self._blocks:
+            return
         newest = max(start for _probe, start in self._blocks)
         horizon = newest - dt.timedelta(seconds=6 * BLOCK_S)
         for key in [key for key in self._blocks if key[1] < horizon]:
@@ -287,7 +313,7 @@ def merge_census(
             record = PodRecord(
                 injection_id=injection_id,
                 uid=sighting.uid,
-                mirror_uid=sighting.mirror_uid,
+                mirror_uid=sighting.mirror_uid[:64],
                 first_seen_at=census.at,
                 existed_before=before,
             )
@@ -345,7 +371,7 @@ def _apply(record: PodRecord, sighting: PodSighting, census: PodCensus, *, befor
     record.node = sighting.node
     record.namespace, record.name = sighting.namespace, sighting.name
     record.phase, record.ready = sighting.phase, sighting.ready
-    record.restarts, record.reason = sighting.restarts, sighting.reason[:120]
+    record.restarts, record.reason = sighting.restarts, redact_text(sighting.reason)[:120]
     if sighting.reason:
         record.worst_reason = record.reason
     if sighting.ready is False:

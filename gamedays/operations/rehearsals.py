@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.utils import timezone
 
+from core.redaction import redact_text
 from gamedays.models import Gameday, Injection, UndoRehearsal
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def store_rehearsals(injection_id: uuid.UUID, results: Iterable[Rehearsed]) -> N
             node=each.node,
             at=each.at,
             succeeded=each.succeeded,
-            detail=each.detail,
+            detail=redact_text(each.detail),
         )
         for each in results
     )
