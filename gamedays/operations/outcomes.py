@@ -17,7 +17,7 @@ from gamedays.choices import (
 from gamedays.execution.judge import marks_of, measure_window, result_of
 from gamedays.execution.judge_alerts import judge_alert
 from gamedays.execution.pods import judge_pods, judge_terminations
-from gamedays.execution.stops import judge_stop
+from gamedays.execution.stops import judge_stop, met_conditions
 from gamedays.models import Finding, Fix, Injection, Probe, Recurrence, Verification
 from gamedays.scenarios.registry import get_scenario
 
@@ -139,7 +139,9 @@ def _evaluate(verification: Verification, injection: Injection) -> Outcome:
     # Locked, so that a person's edit cannot fall between reading the version and raising it.
     finding = Finding.objects.select_for_update().get(pk=verification.finding_id)
     outcome, explanation, measured = _look_for_symptom(finding, injection)
-    fix = _fix_before(finding, injection)
+    if outcome == Outcome.DOES_NOT_RECUR and (why := _cut_short(injection)):
+        outcome, explanation = Outcome.INCONCLUSIVE, f"{why} {explanation}"
+    fix = _fix_before(finding, injection, on_record=outcome == Outcome.DOES_NOT_RECUR)
     verification.injection = injection
     verification.task = VerificationTask.EVALUATED
     verification.outcome = outcome
@@ -164,11 +166,18 @@ def _evaluate(verification: Verification, injection: Injection) -> Outcome:
     return outcome
 
 
-def _fix_before(finding: Finding, injection: Injection) -> Fix | None:
-    """The newest fix that was in place when the fault began and that no run has disproved."""
+def _fix_before(finding: Finding, injection: Injection, *, on_record: bool = False) -> Fix | None:
+    """The newest fix that was in place when the fault began and that no run has disproved.
+
+    `on_record`: it had been recorded by then, too. One that is written down later and dated back
+    would turn a run that was lucky without it into a proof; what a run *disproves* may have been
+    recorded at any time.
+    """
     if injection.injecting_at is None:
         return None
     fixes = Fix.objects.filter(finding=finding, fixed_since__lte=injection.injecting_at)
+    if on_record:
+        fixes = fixes.filter(recorded_at__lte=injection.injecting_at)
     # Where the symptom came back with fixes in place, a later clean run is luck until somebody has
     # done something more.
     asked = Verification.objects.filter(finding=finding, outcome=Outcome.RECURS)
@@ -178,6 +187,18 @@ def _fix_before(finding: Finding, injection: Injection) -> Fix | None:
         if last is not None:
             fixes = fixes.filter(recorded_at__gt=last)
     return fixes.first()
+
+
+def _cut_short(injection: Injection) -> str:
+    """Why the fault was not the same one to its end, as a sentence; empty: it was."""
+    met = met_conditions(injection)
+    if not met or injection.bitten_at is None or injection.undo_asked_at is None:
+        return ""
+    seconds = (injection.undo_asked_at - injection.bitten_at).total_seconds()
+    return (
+        f"A stop condition ({', '.join(sorted(met))}) cut short the fault after {seconds:.0f} s, "
+        "and the symptom may need all of it to show: mend that first, then re-verify."
+    )
 
 
 def _look_for_symptom(
