@@ -49,5 +49,8 @@ def back(request: HttpRequest, default: str) -> str:
     target = request.POST.get("next") or request.headers.get("Referer", "")
     if url_has_allowed_host_and_scheme(target, {request.get_host()}, request.is_secure()):
         parts = urlsplit(target)
-        return f"{parts.path}?{parts.query}" if parts.query else parts.path
+        onward = f"{parts.path}?{parts.query}" if parts.query else parts.path
+        # A page of ours may be called `//elsewhere`; alone, that names another site.
+        if url_has_allowed_host_and_scheme(onward, None):
+            return onward
     return default

@@ -31,13 +31,14 @@ if TYPE_CHECKING:
 
 _CHANGES = ("add", "remove", "up", "refresh")
 """Buttons of the form that change it and book nothing."""
+_YEARS = 100
+"""How far from today the list of gamedays leads."""
 
 
 @require_GET
 def gamedays(request: HttpRequest) -> HttpResponse:
     user = person(request)
-    day = parse_date(request.GET.get("week", "")) if request.GET.get("week") else None
-    day = day or timezone.localdate()
+    day = _day_asked(request)
     return render(
         request,
         "gamedays/list.html",
@@ -51,6 +52,16 @@ def gamedays(request: HttpRequest) -> HttpResponse:
             "can_book": core_selectors.bookable_clusters(user).exists(),
         },
     )
+
+
+def _day_asked(request: HttpRequest) -> dt.date:
+    """The day of `?week=`; today where it names none, or one at the end of all calendars."""
+    try:
+        day = parse_date(request.GET.get("week", ""))
+    except ValueError:
+        day = None  # well written, like 31 February, and no day all the same
+    today = timezone.localdate()
+    return day if day and abs(day.year - today.year) <= _YEARS else today
 
 
 @require_http_methods(["GET", "POST"])

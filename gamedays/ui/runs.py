@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from gamedays.models import Injection, TimelineEntry
 
 _S = InjectionState
+_MS_DIGITS = 14
+"""Milliseconds since 1970 until the year 5138; a longer number is no moment of a run."""
 _NOTHING_LEFT = (_S.VERIFYING, _S.OBSERVING)
 
 
@@ -61,7 +63,8 @@ def run_samples(request: HttpRequest, run_id: uuid.UUID) -> HttpResponse:
     """Samples later than `after` (milliseconds since 1970), for the chart."""
     found = selectors.run_with_id(person(request), run_id)
     after = request.GET.get("after", "")
-    return JsonResponse(samples_payload(found, int(after) if after.isdecimal() else None))
+    known = after.isdecimal() and len(after) <= _MS_DIGITS
+    return JsonResponse(samples_payload(found, int(after) if known else None))
 
 
 @require_POST
