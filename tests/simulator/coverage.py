@@ -3,41 +3,56 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from tests.simulator.schedule import IMPOSSIBLE, STATES, What
 
-SEEN: Counter[tuple[str, str]] = Counter()
-"""Of all schedules of this session."""
-PLAYED: Counter[str] = Counter()
-"""How many schedules ended how."""
+SEEN: Counter[str] = Counter()
+"""Of all schedules of this process: `state/trouble`, and `=end` for how a schedule ended."""
 
 
 def note(covered: Counter[tuple[str, str]], end: str) -> None:
-    SEEN.update(covered)
-    PLAYED[end] += 1
+    SEEN.update({f"{state}/{what}": count for (state, what), count in covered.items()})
+    SEEN[f"={end}"] += 1
 
 
-def empty_cells() -> list[str]:
+def played() -> int:
+    return sum(count for key, count in SEEN.items() if key.startswith("="))
+
+
+def snapshot() -> Counter[str]:
+    return SEEN.copy()
+
+
+def since(before: Counter[str]) -> Counter[str]:
+    return SEEN - before
+
+
+def empty_cells(seen: Mapping[str, int]) -> list[str]:
     return [
         f"{what} in {state}"
         for what in What
         for state in STATES
-        if not SEEN[state, what] and (state, what) not in IMPOSSIBLE
+        if not seen.get(f"{state}/{what}") and (state, what) not in IMPOSSIBLE
     ]
 
 
-def table() -> Iterator[str]:
+def table(seen: Mapping[str, int]) -> Iterator[str]:
     """Lines for people. `-` is a cell that cannot exist; its reason stands below."""
     width = max(len(what) for what in What)
     heads = [str(state)[:10].rjust(10) for state in STATES]
     yield f"{'':{width}} {' '.join(heads)}"
     for what in What:
         cells = [
-            "-".rjust(10) if (state, what) in IMPOSSIBLE else str(SEEN[state, what]).rjust(10)
+            ("-" if (state, what) in IMPOSSIBLE else str(seen.get(f"{state}/{what}", 0))).rjust(10)
             for state in STATES
         ]
         yield f"{what:{width}} {' '.join(cells)}"
     for (state, what), why in IMPOSSIBLE.items():
         yield f"- {what} in {state}: {why}"
-    yield ", ".join(f"{count} {end}" for end, count in PLAYED.most_common())
+
+
+def ends(seen: Mapping[str, int]) -> str:
+    counts = Counter({key[1:]: count for key, count in seen.items() if key.startswith("=")})
+    how = ", ".join(f"{count} {end}" for end, count in counts.most_common())
+    return f"{counts.total()} schedules: {how}"

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from unittest import mock
 
 from django.db import transaction
 
-from gamedays.models import Injection
+from gamedays.models import Gameday, Injection, Probe
 from gamedays.operations.runs import start_gameday
-from tests.people import NODES, Cast, book
+from gamedays.probes.sources import spec_of
+from tests.people import NODES, Cast, book, make_cluster
 from tests.simulator import coverage
 from tests.simulator.checker import Checker
 from tests.simulator.schedule import Schedule
 from tests.simulator.troubles import Troubles
 from tests.simulator.universe import Universe
+
+if TYPE_CHECKING:
+    import uuid
+
+    from gamedays.probes.base import ProbeSpec
 
 HORIZON_S = 1200.0
 AFTER_S = 6.0
@@ -44,36 +53,68 @@ class Played:
         return f"{trail} {self.verdict} {self.reason}{problems}"
 
 
+@dataclass(frozen=True)
+class Planned:
+    """One booked gameday whose fault was asked for and not begun."""
+
+    cast: Cast
+    """The people, with a cluster of its own: a slot holds one fault."""
+    gameday: Gameday
+    injection_id: uuid.UUID
+    probes: tuple[ProbeSpec, ...]
+
+
 class Stage:
-    """The rows that all schedules begin with. Made once, inside the test's transaction."""
+    """The rows that schedules begin with, inside the test's transaction.
+
+    Booking takes as long as a tenth of a run and is the same each time. It is done once per
+    scenario and parameters, and every schedule begins from there and is taken back.
+    """
 
     def __init__(self, cast: Cast) -> None:
-        self.cast = cast
+        self._cast = cast
+        self._planned: dict[tuple[object, ...], Planned] = {}
+
+    def plan(self, schedule: Schedule) -> Planned:
+        key = (schedule.scenario, schedule.given, schedule.hold_s)
+        if key not in self._planned:
+            self._planned[key] = self._plan(schedule)
+        return self._planned[key]
+
+    def _plan(self, schedule: Schedule) -> Planned:
+        name = f"qa-{len(self._planned)}"
+        cast = dataclasses.replace(self._cast, cluster=make_cluster(self._cast.team, name))
+        parameters: dict[str, object] = {"hold_s": schedule.hold_s, **dict(schedule.given)}
+        with mock.patch("gamedays.operations.runs.send_conduct"):
+            gameday = book(cast, scenario=schedule.scenario, **parameters)  # type: ignore[arg-type]
+            injection = start_gameday(actor=cast.erik, gameday=gameday)
+        probes = Probe.objects.filter(cluster=cast.cluster, enabled=True)
+        specs = tuple(spec_of(probe) for probe in probes)
+        return Planned(cast, gameday, injection.pk, specs)
 
 
 def play(
     stage: Stage, schedule: Schedule, *, before: Callable[[Universe], None] | None = None
 ) -> Played:
     """Run the schedule on fresh rows and a fresh universe; nothing of it stays."""
+    planned = stage.plan(schedule)
     with transaction.atomic():
-        universe = Universe(stage.cast.cluster, NODES)
+        universe = Universe(planned.cast.cluster, NODES, planned.probes, planned.injection_id)
         with universe.living():
             if before is not None:
                 before(universe)
-            played = _play(stage, schedule, universe)
+            played = _play(planned, schedule, universe)
         transaction.set_rollback(True)
     return played
 
 
-def _play(stage: Stage, schedule: Schedule, universe: Universe) -> Played:
-    parameters: dict[str, object] = {"hold_s": schedule.hold_s, **dict(schedule.given)}
-    gameday = book(stage.cast, scenario=schedule.scenario, **parameters)  # type: ignore[arg-type]
-    injection = start_gameday(actor=stage.cast.erik, gameday=gameday)
-    universe.injection_id = injection.pk
+def _play(planned: Planned, schedule: Schedule, universe: Universe) -> Played:
+    gameday = Gameday.objects.get(pk=planned.gameday.pk)
+    injection = Injection.objects.get(pk=planned.injection_id)
     checker = Checker(universe, injection.pk, schedule.hold_s)
     troubles = Troubles(
         universe=universe,
-        cast=stage.cast,
+        cast=planned.cast,
         gameday=gameday,
         injection=injection,
         checker=checker,

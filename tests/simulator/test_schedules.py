@@ -53,4 +53,4 @@ def test_soak(stage: Stage) -> None:
     while time.monotonic() < until:
         look(stage, ROUND, repeat=False)
         rounds += 1
-        print(f"{rounds * ROUND} schedules, {sum(coverage.PLAYED.values())} played", flush=True)
+        print(f"{rounds * ROUND} schedules, {coverage.played()} played", flush=True)

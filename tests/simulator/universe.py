@@ -8,18 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import functools
 import io
-import typing
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
-from gamedays.models import Probe
-from gamedays.probes.sources import spec_of
 from gamedays.scenarios.plan import Endpoint
 from guard.protocol import Component, Policy
+from tests.simulator import quick
 from tests.simulator.belay import Belay, ProcessClock
 from tests.simulator.host import GuardHost, serves
 from tests.simulator.kernel import Event, Executor, Kernel
@@ -40,7 +37,13 @@ EPOCH = 2
 
 
 class Universe:
-    def __init__(self, cluster: Cluster, nodes: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        nodes: tuple[str, ...],
+        probes: tuple[ProbeSpec, ...],
+        injection_id: uuid.UUID,
+    ) -> None:
         self.kernel = Kernel()
         self.step = dt.timedelta()
         """By how much the wall clock was set, beside the time that passed."""
@@ -58,11 +61,9 @@ class Universe:
         self.network = Network(self.kernel, self.hosts)
         self.operations = Operations(self.kernel)
         self.database = Database(self.kernel)
-        self.probes: tuple[ProbeSpec, ...] = tuple(
-            spec_of(probe) for probe in Probe.objects.filter(cluster=cluster, enabled=True)
-        )
+        self.probes = probes
+        self.injection_id = injection_id
         self.belay = Belay(self)
-        self.injection_id: uuid.UUID
 
     def _policy(self, node: str) -> Policy:
         return Policy(
@@ -81,6 +82,11 @@ class Universe:
     def api_works(self) -> bool:
         machines = list(self.machines.values())
         return any(serves(machine, Component.KUBE_APISERVER, machines) for machine in machines)
+
+    def _send(self, injection_id: uuid.UUID) -> None:
+        """Beat's message. What other schedules of this stage have planned is not of this world."""
+        if injection_id == self.injection_id:
+            self.belay.deliver_conduct(injection_id)
 
     def anything_planned(self) -> bool:
         return self.database.state(self.injection_id) == "planned"
@@ -106,8 +112,6 @@ class Universe:
         threading: Any = SimpleNamespace(Event=lambda: Event(kernel), get_native_id=lambda: 1)
         time: Any = SimpleNamespace(monotonic=lambda: kernel.now)
         quiet: Any = SimpleNamespace(stderr=io.StringIO())
-        hints = functools.cache(typing.get_type_hints)
-        quick: Any = SimpleNamespace(**{**vars(typing), "get_type_hints": hints})
         with contextlib.ExitStack() as patches:
             for target, replacement in (
                 ("gamedays.execution.shell.make_world", self.belay.make_world),
@@ -119,10 +123,10 @@ class Universe:
                 ("gamedays.drivers.fleet.wait", kernel.wait),
                 ("gamedays.drivers.guard_client.time", time),
                 ("gamedays.operations.runs.send_conduct", lambda _id: None),
-                ("gamedays.operations.due.send_conduct", self.belay.deliver_conduct),
+                ("gamedays.operations.due.send_conduct", self._send),
                 ("django.utils.timezone.now", self.wall),
                 ("guard.log.sys", quiet),
-                ("guard.codec.typing", quick),
+                *quick.PATCHES,
             ):
                 patches.enter_context(mock.patch(target, replacement))
             try:
