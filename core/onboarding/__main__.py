@@ -21,7 +21,7 @@ import yaml
 from core import kube
 from core.errors import ClusterRefused, DomainError
 from core.names import refuse_production_name
-from core.onboarding.objects import Object, in_words, owners_objects
+from core.onboarding.objects import Object, in_words, owners_objects, taking_back
 from core.onboarding.owner import Facts, OwnersCluster, kubeconfig_for_belay
 from core.onboarding.runs import LEAST_MINOR, run_objects
 from core.qa_marker import require_marker
@@ -69,7 +69,7 @@ def _onboard(given: argparse.Namespace) -> int:
     text = yaml.safe_dump(config, sort_keys=False)
     _await_effect(text, facts)
     _write_private(given.out, text)
-    _say_what_next(given.name, given.out, ends)
+    _say_what_next(given.name, given.out, ends, objects)
     return 0
 
 
@@ -126,8 +126,9 @@ def _write_private(path: Path, text: str) -> None:
     Path(name).replace(path)
 
 
-def _say_what_next(name: str, out: Path, ends: str) -> None:
+def _say_what_next(name: str, out: Path, ends: str, objects: list[Object]) -> None:
     quoted = shlex.quote(name)
+    back = "\n".join(f"  {command}" for command in taking_back(objects))
     print(
         f"Done, and asked for with Belay's own account. {out} (0600) is for Belay; its token ends "
         f"{ends} and dies with the account.\n\n"
@@ -135,10 +136,7 @@ def _say_what_next(name: str, out: Path, ends: str) -> None:
         f"  belay cluster register {quoted} --kubeconfig {shlex.quote(out.name)} --team TEAM "
         "--probe TITLE=URL\n"
         f"  belay guard install {quoted} --kubeconfig OWNER_KUBECONFIG --image IMAGE\n\n"
-        "To take all of it back:\n"
-        "  kubectl delete namespace belay belay-marker belay-runs --ignore-not-found\n"
-        "  kubectl delete clusterrole,clusterrolebinding belay-look belay-run-nodes "
-        "--ignore-not-found"
+        f"To take all of it back:\n{back}"
     )
 
 

@@ -78,6 +78,28 @@ def in_words(objects: list[Object]) -> list[str]:
     return lines
 
 
+def taking_back(objects: list[Object]) -> list[str]:
+    """The kubectl commands that remove all of it again: rights first, what narrows them last."""
+    ours = {item["metadata"]["name"] for item in objects if item["kind"] == "Namespace"}
+    elsewhere: dict[str, list[str]] = {}
+    namespaces, wide = [], []
+    for item in reversed(objects):
+        meta = item["metadata"]
+        named = f"{item['kind'].lower()}/{meta['name']}"
+        if item["kind"] == "Namespace":
+            namespaces.append(named)
+        elif "namespace" not in meta:
+            wide.append(named)
+        elif meta["namespace"] not in ours:
+            elsewhere.setdefault(meta["namespace"], []).append(named)
+    delete = "kubectl delete --ignore-not-found"
+    return [
+        *(f"{delete} -n {namespace} {' '.join(them)}" for namespace, them in elsewhere.items()),
+        f"{delete} {' '.join(namespaces)}",
+        f"{delete} {' '.join(wide)}",
+    ]
+
+
 def _right(rule: Object) -> str:
     verbs = ", ".join(rule["verbs"])
     if "nonResourceURLs" in rule:

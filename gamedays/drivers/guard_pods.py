@@ -130,6 +130,35 @@ def _make_namespace(core: k8s.CoreV1Api) -> None:
             raise
 
 
+def remove_namespace(api: k8s.ApiClient) -> None:
+    """The last trace of guards in the cluster's API; waits until it is gone, so that guards can be
+    installed again at once.
+
+    Raises DomainError `guard_namespace`: it is still there.
+    """
+    core = k8s.CoreV1Api(api)
+    give_up_at = time.monotonic() + WITHIN_S
+    why = "it still exists"
+    while time.monotonic() < give_up_at:
+        try:
+            core.delete_namespace(NAMESPACE)
+        except k8s.ApiException as error:
+            if error.status == 404:
+                return
+            why = f"{error.status} {error.reason}"
+            # 409: it is being removed.
+            if error.status in (401, 403):
+                break
+        except urllib3.exceptions.HTTPError as error:
+            why = str(error)
+        time.sleep(_POLL_S)
+    raise DomainError(
+        f"The guards are off, but namespace {NAMESPACE} could not be removed: {why}. Remove it: "
+        f"kubectl delete namespace {NAMESPACE}.",
+        code="guard_namespace",
+    )
+
+
 def _delete(core: k8s.CoreV1Api, name: str) -> None:
     give_up_at = time.monotonic() + 60
     while True:

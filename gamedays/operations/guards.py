@@ -21,7 +21,7 @@ from core.crypto import decrypt, encrypt
 from core.errors import ClusterRefused, DomainError, NotAllowed
 from core.kube import typed_from_kubeconfig
 from gamedays.drivers.guard_client import GuardClient, GuardError, GuardRefused
-from gamedays.drivers.guard_pods import run_on_node
+from gamedays.drivers.guard_pods import remove_namespace, run_on_node
 from gamedays.models import ClusterAuthority, Guard, Injection
 from gamedays.pki import KeyPair, issue_client, make_authority
 from guard.protocol import DEFAULT_PORT, Policy, Role, role_uri, to_json
@@ -135,6 +135,7 @@ def uninstall_guards(*, actor: User, cluster: Cluster, owner_kubeconfig: str, im
             policy = policy_for(guard.node, authority)
             run_on_node(api, node=guard.node.name, image=image, verb="uninstall", policy=policy)
             guard.delete()
+        remove_namespace(api)
 
 
 def plan_guard(*, actor: User, node: Node) -> dict[str, object]:

@@ -409,3 +409,19 @@ def test_the_module_runs_without_any_settings() -> None:
         timeout=60,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_all_that_is_made_can_be_taken_back_as_told_rights_before_what_narrows_them() -> None:
+    made = objects.owners_objects(UID) + runs.run_objects(namespaces=["shop"], nodes=["qa-1"])
+    commands = objects.taking_back(made)
+    told = " ".join(commands).split()
+    mine = {item["metadata"]["name"] for item in made if item["kind"] == "Namespace"}
+    for item in made:
+        if item["metadata"].get("namespace") not in mine:
+            assert f"{item['kind'].lower()}/{item['metadata']['name']}" in told
+    [in_shop] = [command for command in commands if " -n shop " in command]
+    assert "role/belay-run-roles" in in_shop
+    last = commands[-1].split()
+    policies = [at for at, word in enumerate(last) if word.startswith("validatingadmission")]
+    assert policies
+    assert last.index("clusterrolebinding/belay-run-nodes") < min(policies)

@@ -145,8 +145,14 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._answer(404, {"reason": "NotFound"})
 
     def do_DELETE(self) -> None:
-        pod = self.api.pods.pop(urlsplit(self.path).path.split("/")[-1], None)
-        self._answer(404 if pod is None else 200, {"reason": "NotFound"} if pod is None else pod)
+        kind, name = urlsplit(self.path).path.split("/")[-2:]
+        if kind == "namespaces" and name in self.api.namespaces:
+            self.api.namespaces.remove(name)
+            self._answer(200, {"kind": "Status"})
+        elif kind == "pods" and name in self.api.pods:
+            self._answer(200, self.api.pods.pop(name))
+        else:
+            self._answer(404, {"reason": "NotFound"})
 
     def _answer(self, status: int, body: object) -> None:
         plain = isinstance(body, str)

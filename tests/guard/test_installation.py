@@ -70,6 +70,7 @@ def test_installed_pinned_and_removed_again(cast: Cast, api: ClusterApi) -> None
         actor=cast.olga, cluster=cast.cluster, owner_kubeconfig=api.kubeconfig(), image=IMAGE
     )
     assert not Guard.objects.exists()
+    assert api.namespaces == set()
     for paths in api.paths.values():
         assert list(paths.manifests.iterdir()) == []
         assert list(paths.state.iterdir()) == []

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 import subprocess
 import sys
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from practice import look, network, nodes
+from core.onboarding.objects import taking_back
+from practice import look, network, nodes, owner, owner_runs
 from practice.cluster import Object, get
 from practice.facts import RangeFacts
 from practice.plan import Plan, load_plan
 from practice.system import REPOSITORY, wait_until
 from practice.trickle import shop_answers
+from tests.faults.cluster import ETCD_DOWN, QaCluster, RefusedError
+from tests.faults.nodes import GUARD_WORKER, ClusterLook
+from tests.practice.owners import belay, kubeconfig_with_a_login, take_back, taking_back_in
 from tests.practice.plugin import practice
+from tests.stack.running import RunningStack
 
 pytestmark = [pytest.mark.range, pytest.mark.timeout(600, func_only=True)]
 WORKERS = ("qa-w1", "qa-w2")
@@ -86,3 +95,61 @@ def test_a_worker_is_unplugged_and_comes_back(plan: Plan) -> None:
         lambda: is_ready(get(plan, "node", "qa-w1")), timeout=120, what="qa-w1 ready", every=1.0
     )
     assert len({name for name in network.link_names() if name.startswith(f"{plan.bridge}-")}) == 3
+
+
+def test_a_cluster_of_ones_own_from_its_owners_login_to_two_runs(
+    plan: Plan, mixed_range: RangeFacts, tmp_path: Path
+) -> None:
+    """What the README says under that heading, on a cluster that Belay did not prepare."""
+    what_the_range_did = owner.objects("") + owner_runs.objects([n.name for n in plan.nodes])
+    take_back(plan, taking_back(what_the_range_did))
+    login = kubeconfig_with_a_login(Path(mixed_range.admin_kubeconfig), tmp_path)
+    onboard = ("cluster", "onboard", "qa-range", f"--kubeconfig={login}", "--faults-in=shop")
+    said = belay(*onboard, folder=tmp_path, typed="qa-range\n")
+    assert "Fewer than three control-plane nodes: no etcd member can be taken away." in said
+    ours = tmp_path / "belay.kubeconfig"
+    assert stat.S_IMODE(ours.stat().st_mode) == 0o600
+    assert "exec" not in ours.read_text()
+
+    running = RunningStack.start(Path(f"/tmp/belay-own-{os.getpid()}"), range_name=None)
+    try:
+        register = (
+            "cluster",
+            "register",
+            "qa-range",
+            f"--kubeconfig={ours}",
+            "--team=Payments platform",
+        )
+        running.manage(*register, "--probe", f"Shop, legacy={mixed_range.legacy_url}")
+        keeper = (f"--kubeconfig={mixed_range.admin_kubeconfig}", "--image")
+        guard = ("guard", "install", "qa-range", *keeper, mixed_range.guard_image)
+        running.manage(*guard, timeout_s=300)
+        control_plane = [node for node in mixed_range.nodes if node.control_plane]
+        qa = QaCluster(running, ClusterLook.of(replace(mixed_range, nodes=control_plane)))
+
+        with pytest.raises(RefusedError, match="needs 3 control-plane nodes") as refusal:
+            qa.start(ETCD_DOWN, node="qa-1")
+        assert refusal.value.code == "scenario_not_here"
+        # One fault on the node, and one on an object with an account minted for that run.
+        for scenario, parameters in (
+            ("scheduler-down", {}),
+            ("wrong-configuration", {"change": "bad-image", "target": "shop/prices"}),
+        ):
+            run = qa.start(scenario, **parameters)
+            row = qa.await_clean(run, within_s=300)
+            assert (row["doubt"], row["verdict"]) == ("", "held"), row["judgement"]
+        running.manage("guard", "uninstall", "qa-range", *keeper[:1], timeout_s=300)
+    finally:
+        running.end()
+    wait_until(
+        lambda: not qa.look.node("qa-1").guard(GUARD_WORKER), timeout=60, what="no guard runs"
+    )
+    take_back(plan, taking_back_in(said))
+    kinds = "namespaces,clusterroles,clusterrolebindings,roles,rolebindings"
+    policies = "validatingadmissionpolicies,validatingadmissionpolicybindings"
+    left = [
+        f"{item['kind']} {item['metadata']['name']}"
+        for item in get(plan, f"{kinds},{policies}", "-A")["items"]
+        if item["metadata"]["name"].startswith("belay")
+    ]
+    assert left == []
