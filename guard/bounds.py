@@ -47,11 +47,11 @@ CHANGES: dict[ObjectKind, frozenset[ObjectChange]] = {
     ObjectKind.POD: frozenset({ObjectChange.EVICT, ObjectChange.DELETE_POD}),
 }
 KEYED = frozenset({ObjectChange.BAD_IMAGE, ObjectChange.BAD_ENV, ObjectChange.BAD_CONFIG})
-_DNS_NAME = re.compile(r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$")
-_NAMESPACE = re.compile(r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")
-_UID = re.compile(r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
-_VERSION = re.compile(r"^[0-9]{1,32}$")
-_KEY = re.compile(r"^[-._A-Za-z0-9]{1,253}$")
+_DNS_NAME = re.compile(r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?\Z")
+_NAMESPACE = re.compile(r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z")
+_UID = re.compile(r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
+_VERSION = re.compile(r"^[0-9]{1,32}\Z")
+_KEY = re.compile(r"^[-._A-Za-z0-9]{1,253}\Z")
 _MAX_PEM = 16 * 1024
 _MAX_TOKEN = 8 * 1024
 
@@ -160,8 +160,7 @@ def _check_object(target: ObjectTarget) -> None:
 
 
 def _check_credential(credential: Credential) -> None:
-    server = urlsplit(credential.server)
-    if server.scheme != "https" or not server.hostname or server.username is not None:
+    if not _is_https(credential.server):
         raise RefusedError(Code.OUT_OF_BOUNDS, "the credential's server is not an https address")
     if len(credential.ca_pem) > _MAX_PEM or "BEGIN CERTIFICATE" not in credential.ca_pem:
         raise RefusedError(Code.OUT_OF_BOUNDS, "the credential's ca_pem is no certificate")
@@ -176,3 +175,17 @@ def _check_credential(credential: Credential) -> None:
         raise RefusedError(
             Code.OUT_OF_BOUNDS, "the credential's expires_at is no RFC 3339 time"
         ) from None
+
+
+def _is_https(text: str) -> bool:
+    """An https address that can be connected to, with nobody's name in it."""
+    try:
+        server = urlsplit(text)
+        return (
+            server.scheme == "https"
+            and bool(server.hostname)
+            and server.username is None
+            and server.port != 0
+        )
+    except ValueError:
+        return False

@@ -107,7 +107,8 @@ class Journal:
 
     def bury(self, order_id: str) -> None:
         """Leave a tombstone: this order is refused for ever."""
-        self._disk.append(self._tombstones, order_id.encode() + b"\n")
+        # On a line of its own, also where a power cut left half of the line before without an end.
+        self._disk.append(self._tombstones, b"\n" + order_id.encode() + b"\n")
 
 
 def _encode(data: object) -> bytes:

@@ -59,7 +59,7 @@ INSTALL_FAILED = "BELAY-GUARD-FAILED "
 X509_V_FLAG_NO_CHECK_TIME = 0x200000
 """OpenSSL's flag for which the ssl module has no name. A node whose clock is wrong, or a
 certificate that ran out during an outage, must not stand between anybody and an undo."""
-ORDER_ID = re.compile(r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")
+ORDER_ID = re.compile(r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")
 
 
 class Phase(StrEnum):

@@ -54,6 +54,8 @@ def test_arming_the_same_order_with_another_content_is_refused(site: Site) -> No
         ({"epoch": 2}, Code.OLD_EPOCH),
         ({"epoch": 2**80}, Code.OUT_OF_BOUNDS),
         ({"order_id": "../../etc"}, Code.MALFORMED),
+        # Its tombstone would be read back as that of another order.
+        ({"order_id": "0b5f8c1e-1111-4222-8333-444455556666\n"}, Code.MALFORMED),
         ({"fault": fault(hold_s=4)}, Code.OUT_OF_BOUNDS),
         ({"fault": fault(hold_s=601)}, Code.OUT_OF_BOUNDS),
         ({"lease_s": 1.9}, Code.OUT_OF_BOUNDS),

@@ -86,6 +86,16 @@ def test_row_20_an_unknown_order_leaves_a_tombstone(site: Site) -> None:
         site.arm(order_id=order_id)
 
 
+def test_row_20_a_power_cut_in_mid_tombstone_swallows_no_later_one(site: Site) -> None:
+    """What was half written has no end of line; a file system may leave zeros there, too."""
+    site.disk.files[STATE / "tombstones"] = b"0b5f8c1e-aaaa-4\0\0\0"
+    order_id = str(uuid.uuid4())
+    site.orders.undo(order_id)
+    site.restart()
+    with refused(Code.TOMBSTONE):
+        site.arm(order_id=order_id)
+
+
 def test_row_20_what_was_undone_is_refused_for_ever(site: Site) -> None:
     order_id = site.live()
     site.orders.undo(order_id)
