@@ -85,8 +85,8 @@ class ObjectChange(StrEnum):
 @dataclass(frozen=True, kw_only=True)
 class ObjectTarget:
     kind: ObjectKind
-    namespace: str
-    """Empty for what is not in a namespace."""
+    namespace: str = ""
+    """Empty for what is not in a namespace: in a request it is then absent (`codec.compact`)."""
     name: str
     uid: str
     resource_version: str

@@ -10,6 +10,7 @@ import pytest
 from guard.bounds import NEEDS, check_fault
 from guard.protocol import (
     MAX_ENDPOINTS,
+    ArmRequest,
     BadFlag,
     Code,
     Component,
@@ -21,6 +22,7 @@ from guard.protocol import (
     ObjectKind,
     ObjectTarget,
     compact,
+    from_json,
     to_json,
 )
 from guard.world import RefusedError
@@ -171,3 +173,27 @@ def test_no_secret_can_be_named() -> None:
 def test_hold_and_kill_are_said_in_the_words_of_the_first_version() -> None:
     said = json.dumps(compact(to_json(WHOLE[FaultKind.HOLD])), sort_keys=True)
     assert said == '{"component": "etcd", "hold_s": 60, "kind": "hold"}'
+
+
+NODE = dataclasses.replace(
+    TARGET, kind=ObjectKind.NODE, namespace="", name="qa-2", change=ObjectChange.CORDON
+)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [*WHOLE.values(), Fault(kind=FaultKind.OBJECT, hold_s=60, objects=[NODE])],
+    ids=lambda fault: f"{fault.kind} {[str(one.kind) for one in fault.objects]}",
+)
+def test_what_a_request_leaves_out_as_absent_is_read_back_as_it_was(fault: Fault) -> None:
+    """A node is in no namespace: what says so must not be missed by the guard."""
+    request = ArmRequest(
+        session="s",
+        sequence=1,
+        epoch=0,
+        order_id="11111111-2222-3333-4444-555555555555",
+        fault=fault,
+        credential=credential_of(fault.kind),
+    )
+    sent = json.loads(json.dumps(compact(to_json(request))))
+    assert from_json(ArmRequest, sent) == request
