@@ -33,6 +33,10 @@ soak: venv ## Simulate new schedules for BELAY_SOAK_MINUTES (60); print counts a
 mutations: venv ## Break the engine and the guard on purpose; a test must notice each time
 	@exec $(PY) -m pytest -v tests/mutations
 
+.PHONY: chaos-self
+chaos-self: venv ## Kill parts of ours at random over BELAY_CHAOS_INJECTIONS (100) faults on a range
+	@exec $(PY) -m tests.chaos
+
 .PHONY: lint
 lint: venv ## Check style, types, imports, templates, migrations and lock files
 	@exec scripts/lint.sh
