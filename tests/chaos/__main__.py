@@ -16,7 +16,8 @@ import secrets
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 
 from config.stack.layout import CHECKOUT
 from practice.system import RangeError
@@ -88,20 +89,33 @@ class Chaos:
     def __init__(self, plan: Plan, site: Site, stop: Stop) -> None:
         self._site, self._stop = site, stop
         self._people = People()
+        self._plan = plan
         self._waiting = list(plan.faults)
-        self._strikes = plan.strikes
+        self._strikes = deque(plan.strikes)
+        self._again = len(plan.strikes) // 2
+        """So many strikes may be tried once more because their state never came."""
         self._began = time.monotonic()
 
     def follow(self, report: Report, say: Say) -> None:
-        for number, strikes in enumerate(self._strikes, start=1):
+        """Make the runs. A fault whose run was refused is next once more."""
+        while self._strikes:
             self._site.await_steady(self._stop)
             if self._stop.asked:
                 return
-            result = self._one(number, strikes)
+            result = self._one(len(report.results) + 1, self._strikes.popleft())
             report.add(result)
             say(result.line())
             if result.verdict != "refused":
-                self._waiting.pop(0)
+                fault = self._waiting.pop(0)
+                # Armed and disarmed: the agenda goes on, and it comes again later.
+                self._waiting += [] if result.injected else [fault]
+            self._waiting = self._waiting or list(self._plan.faults)
+
+    def _try_again(self, missed: Sequence[Strike]) -> None:
+        wanted = tuple(strike for strike in missed if strike.state)
+        if wanted and self._again:
+            self._again -= 1
+            self._strikes.append(wanted)
 
     def _one(self, number: int, strikes: tuple[Strike, ...]) -> Result:
         """One run from its start to its judgement."""
@@ -118,6 +132,7 @@ class Chaos:
         finally:
             victims.resume(everybody=True)
             rows.forget()
+        self._try_again(told.missed)
         left = site.left_behind() + site.drills_left()
         site.await_programs()
         seen = site.seen(told, fault, processes)

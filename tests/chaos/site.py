@@ -27,6 +27,8 @@ STEADY_S = 420.0
 DRILL_S = 60.0
 RAISE_S = 40 * 60
 API_S = 30.0
+UNINSTALL_S = 240.0
+CLUSTER_NAME = "qa-range"
 _PROCESS_OF = {
     "etcd-member-down": "etcd",
     "api-servers-down": "kube-apiserver",
@@ -157,9 +159,21 @@ def standing(kept_range: str, say: Callable[[str], None]) -> Iterator[Site]:
         yield Site(stack, Beside(RangeFacts.load(name)))
     finally:
         if stack is not None:
-            stack.end()
+            try:
+                if kept_range:
+                    _take_guards_off(stack, RangeFacts.load(name), say)
+            finally:
+                stack.end()
         if not kept_range:
             practice("down", "--name", name)
+
+
+def _take_guards_off(stack: RunningStack, facts: RangeFacts, say: Callable[[str], None]) -> None:
+    """A guard obeys one stack; without it the range is free for the next one."""
+    words = ("guard", "uninstall", CLUSTER_NAME, "--kubeconfig", facts.admin_kubeconfig)
+    done = stack.manage(*words, check=False, timeout_s=UNINSTALL_S)
+    if done.returncode != 0:
+        say(f"the guards are still on the range: {done.stdout}{done.stderr}".strip())
 
 
 TROUBLE = (AssertionError, OSError, psycopg2.Error, StackError)
