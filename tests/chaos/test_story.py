@@ -8,12 +8,12 @@ from typing import cast
 
 import pytest
 
-from config.stack.processes import ProcessMark, mark, start_ticks
+from config.stack.processes import ProcessMark, mark
 from tests.chaos.plan import Family, Fault, Process, Strike, Way
 from tests.chaos.rows import PatientRows
 from tests.chaos.story import Story, Told
 from tests.chaos.victims import Paused, Victims
-from tests.stack.running import RunningStack
+from tests.stack.running import RunningStack, wait_until
 
 FAULT = Fault(family=Family.ETCD, scenario="etcd-member-down", parameters={}, nodes=("qa-2",))
 PATH = ["preflight"] * 3 + ["arming"] * 2 + ["armed", "injecting"] + ["active"] * 3 + ["clean"]
@@ -77,7 +77,7 @@ def test_a_strike_comes_in_its_state(sleeper: ProcessMark, state: str) -> None:
     told = _follow(sleeper, list(PATH), Strike(process=Process.GUARD, way=Way.KILL, state=state))
     assert [(one.state, one.node) for one in told.struck] == [(state, "qa-2")]
     assert (told.state, told.missed) == ("clean", [])
-    assert start_ticks(sleeper.pid) is None
+    wait_until(lambda: not sleeper.alive, within_s=10, what="it is dead", every_s=0.01)
 
 
 def test_a_strike_whose_state_never_came_is_missed(sleeper: ProcessMark) -> None:
@@ -92,7 +92,7 @@ def test_whoever_is_stopped_is_continued_when_the_time_is_over(sleeper: ProcessM
     stop = Strike(process=Process.BEAT, way=Way.STOP, after_s=0.05, stopped_s=0.2)
     told = _follow(sleeper, path, stop, s=0.6)
     assert [one.strike for one in told.struck] == [stop]
-    assert _state_letter(sleeper) == "S"
+    wait_until(lambda: _state_letter(sleeper) == "S", within_s=10, what="it goes on", every_s=0.01)
 
 
 def test_the_rows_are_not_asked_while_the_database_is_stopped(sleeper: ProcessMark) -> None:
