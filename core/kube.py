@@ -79,6 +79,8 @@ def parse_kubeconfig(text: str) -> Credentials:
         context = _named(document["contexts"], context_name)["context"]
         cluster = _named(document["clusters"], context["cluster"])["cluster"]
         user = _named(document["users"], context["user"])["user"]
+        if not isinstance(cluster, dict) or not isinstance(user, dict):
+            raise TypeError
     except (yaml.YAMLError, KeyError, TypeError, StopIteration):
         raise ClusterRefused(
             "This is not a whole kubeconfig: it needs current-context and the context, cluster "
@@ -105,22 +107,37 @@ def parse_kubeconfig(text: str) -> Credentials:
             )
     token, ca_data = user.get("token"), cluster.get("certificate-authority-data")
     server = str(cluster.get("server", ""))
-    if not token or not ca_data or not server.startswith("https://"):
+    if not _is_token(token) or not ca_data or not _is_server(server):
         raise ClusterRefused(
-            "The kubeconfig needs an https server, certificate-authority-data and a token.",
+            "The kubeconfig needs an https server (an address with or without a port, and nobody's "
+            "name in it), certificate-authority-data, and a token of printable ASCII characters.",
             code="kubeconfig_incomplete",
             field="kubeconfig",
         )
     try:
         ca_pem = base64.b64decode(ca_data, validate=True).decode("ascii")
         ssl.create_default_context(cadata=ca_pem)
-    except (binascii.Error, UnicodeDecodeError, ssl.SSLError):
+    except (binascii.Error, TypeError, UnicodeDecodeError, ssl.SSLError):
         raise ClusterRefused(
             "certificate-authority-data of the kubeconfig is not a certificate.",
             code="kubeconfig_malformed",
             field="kubeconfig",
         ) from None
     return Credentials(server=server, ca_pem=ca_pem, token=str(token))
+
+
+def _is_server(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        known = bool(parts.hostname) and parts.username is None and parts.port != 0
+    except ValueError:
+        return False
+    return known and text.startswith("https://")
+
+
+def _is_token(token: object) -> bool:
+    """It is sent in a header, where a line's end would begin the next one."""
+    return isinstance(token, str) and bool(token) and token.isascii() and token.isprintable()
 
 
 def credentials_of(cluster: Cluster) -> Credentials:
