@@ -191,7 +191,10 @@ class WayBack:
         limit_s = budget_s if answered else UNDO_ALARM_S
         if any(reply.ok and reply.value.phase is Phase.STUCK for reply in replies.values()):
             limit_s = UNDO_SAID_STUCK_S
-        if self._in_state_s() > limit_s:
+        # From when it was asked for: an undo that changes hands is no younger for it. Whoever has
+        # just taken it over asks twice before people are called.
+        waited_s = max(self._since(run, "undo_asked"), self._in_state_s())
+        if waited_s > limit_s and self._in_state_s() >= 2 * UNDO_AGAIN_S:
             why = restoration.why_not_undone(replies)
             self._move(
                 run,
@@ -199,7 +202,7 @@ class WayBack:
                 kind=EntryKind.ALARM,
                 reason=why,
                 data={"alarm": Alarm.STUCK},
-                text=f"Not undone {self._in_state_s():.0f} s after it was asked for: {why} Belay "
+                text=f"Not undone {waited_s:.0f} s after it was asked for: {why} Belay "
                 "goes on trying; a person is needed.",
             )
         return TICK_S

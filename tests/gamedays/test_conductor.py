@@ -384,6 +384,23 @@ def test_row_27_an_undo_that_does_not_succeed_alarms_and_keeps_the_slot(
     assert story.to_the_end().state == _S.CLEAN
 
 
+def test_row_27_an_undo_that_changes_hands_alarms_all_the_same(cast: Cast, fake: FakeWorld) -> None:
+    """Watchdogs that take over from one another, or a conductor that dies every half minute: the
+    time that people wait for is counted from when the undo was asked for."""
+    story = begin(cast, fake)
+    story.to(_S.ACTIVE)
+    fake.guards.machines["qa-2"].reachable = False
+    abort_injection(actor=cast.vera, injection=story.injection)
+    story.to(_S.UNDOING)
+    for _ in range(6):
+        began = fake.clock.ticks
+        story.go(lambda i, at=began: i.state != _S.UNDOING or fake.clock.ticks - at > 30)  # type: ignore[misc]
+        story.someone_takes_over()
+    story.injection.refresh_from_db()
+    assert story.injection.state == _S.UNDO_STUCK
+    assert story.injection.timeline.filter(kind="alarm").exists()
+
+
 def test_row_35_a_degraded_etcd_is_refused(cast: Cast, fake: FakeWorld) -> None:
     fake.guards.machines["qa-1"].healthy = False
     done = begin(cast, fake).to_the_end()
