@@ -157,7 +157,7 @@ def test_everybody_who_sees_the_cluster_aborts_and_outsiders_do_not(cast: Cast) 
     assert retry.pk != aborted.pk
 
 
-def test_a_booked_gameday_starts_by_itself_once(cast: Cast) -> None:
+def test_row_17_a_booked_gameday_starts_by_itself_once(cast: Cast) -> None:
     book(cast, autostart=True, starts_in=dt.timedelta(seconds=2))
     start_due()
     start_due()
@@ -165,6 +165,32 @@ def test_a_booked_gameday_starts_by_itself_once(cast: Cast) -> None:
     gameday = Gameday.objects.get()
     assert gameday.state == GamedayState.RUNNING
     assert injection.due_at == gameday.starts_at
+
+
+@pytest.mark.django_db(transaction=True)
+def test_row_17_two_beats_that_look_at_the_same_moment_start_it_once() -> None:
+    book(make_cast(), autostart=True, starts_in=dt.timedelta(seconds=2))
+    together = threading.Barrier(2)
+    failed: list[Exception] = []
+
+    def beat() -> None:
+        try:
+            together.wait(timeout=30)
+            for _ in range(5):
+                start_due()
+        except Exception as error:  # noqa: BLE001  a thread's error is judged below
+            failed.append(error)
+        finally:
+            connection.close()
+
+    beats = [threading.Thread(target=beat) for _ in range(2)]
+    for thread in beats:
+        thread.start()
+    for thread in beats:
+        thread.join(timeout=60)
+    assert not failed
+    assert Injection.objects.count() == 1
+    assert Gameday.objects.get().state == GamedayState.RUNNING
 
 
 def test_row_39_a_missed_start_is_missed_and_never_caught_up(cast: Cast) -> None:

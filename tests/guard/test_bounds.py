@@ -18,6 +18,7 @@ from guard.protocol import (
     Endpoint,
     Fault,
     FaultKind,
+    MalformedError,
     ObjectChange,
     ObjectKind,
     ObjectTarget,
@@ -197,3 +198,17 @@ def test_what_a_request_leaves_out_as_absent_is_read_back_as_it_was(fault: Fault
     )
     sent = json.loads(json.dumps(compact(to_json(request))))
     assert from_json(ArmRequest, sent) == request
+
+
+@pytest.mark.parametrize("name", ["kubelet", "containerd", "kube-proxy"])
+def test_row_47_what_the_guard_itself_stands_on_is_no_target(name: str) -> None:
+    """Nothing outside the guard would undo it: there is no word for it, for whoever asks."""
+    request = {
+        "session": "s",
+        "sequence": 1,
+        "epoch": 0,
+        "order_id": "11111111-2222-3333-4444-555555555555",
+        "fault": {"kind": "hold", "hold_s": 60, "component": name},
+    }
+    with pytest.raises(MalformedError, match=rf"fault\.component: '{name}' is none of"):
+        from_json(ArmRequest, request)

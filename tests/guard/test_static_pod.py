@@ -54,7 +54,7 @@ def test_a_static_pod_uses_nothing_that_needs_the_api(pod: dict[str, Any]) -> No
         assert word not in text
 
 
-def test_it_comes_back_from_the_cached_image_and_before_others_are_evicted(
+def test_row_36_it_comes_back_from_the_cached_image_and_before_others_are_evicted(
     pod: dict[str, Any],
 ) -> None:
     assert pod["spec"]["containers"][0]["imagePullPolicy"] == "IfNotPresent"
