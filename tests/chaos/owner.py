@@ -9,6 +9,7 @@ import ssl
 import tempfile
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,9 +60,7 @@ class Owner:
     def contents(self) -> dict[str, str]:
         """Kind, namespace and name → a hash of what somebody wanted it to be."""
         return {
-            f"{kind} {item['metadata'].get('namespace', '')}/{item['metadata']['name']}": _hash(
-                item
-            )
+            f"{kind} {item['metadata'].get('namespace', '')}/{_name(item)}": wanted_hash(item)
             for kind, path in _KEPT.items()
             for item in self.items(path)
         }
@@ -76,22 +75,35 @@ class Owner:
 
     def unready(self) -> list[str]:
         """Nodes and pods that are not ready, and Deployments short of pods."""
-        wrong = [f"node {item['metadata']['name']} is not ready"
-                 for item in self.items("/api/v1/nodes") if not _is_ready(item)]  # fmt: skip
-        wrong += [
-            f"pod {item['metadata']['name']} is not ready"
-            for item in self.items("/api/v1/pods")
-            if not _is_ready(item) and item["status"].get("phase") != "Succeeded"
-        ]
-        for item in self.items("/apis/apps/v1/deployments"):
-            there, wanted = item["status"].get("availableReplicas", 0), item["spec"]["replicas"]
-            if there < wanted:
-                name = item["metadata"]["name"]
-                wrong.append(f"deployment {name} has {there} of {wanted} pods")
-        return wrong
+        return unready_of(
+            nodes=self.items("/api/v1/nodes"),
+            pods=self.items("/api/v1/pods"),
+            deployments=self.items("/apis/apps/v1/deployments"),
+        )
 
 
-def _hash(item: Object) -> str:
+def unready_of(
+    *, nodes: Sequence[Object], pods: Sequence[Object], deployments: Sequence[Object]
+) -> list[str]:
+    """What is not ready among them, as sentences; a pod that has done its work is."""
+    wrong = [f"node {_name(item)} is not ready" for item in nodes if not _is_ready(item)]
+    wrong += [
+        f"pod {_name(item)} is not ready"
+        for item in pods
+        if not _is_ready(item) and item["status"].get("phase") != "Succeeded"
+    ]
+    for item in deployments:
+        there, wanted = item["status"].get("availableReplicas", 0), item["spec"]["replicas"]
+        if there < wanted:
+            wrong.append(f"deployment {_name(item)} has {there} of {wanted} pods")
+    return wrong
+
+
+def _name(item: Object) -> str:
+    return str(item["metadata"]["name"])
+
+
+def wanted_hash(item: Object) -> str:
     """Of what a person wants, without what the cluster itself notes."""
     wanted: Object = {key: item[key] for key in ("spec", "data", "binaryData") if key in item}
     if "podCIDR" in wanted.get("spec", {}):
