@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from guard.faults.base import LOOK_CALMLY_S, LOOK_S, Step
-from guard.protocol import Code, Component, ManifestInfo, Phase, ProcessInfo
+from guard.protocol import Code, Component, Phase, ProcessInfo
 from guard.record import Order, Recipe
 from guard.world import FoundManifest, FoundProcess, Node, RefusedError
 
@@ -135,11 +135,6 @@ def not_ours(order: Order, found: FoundManifest) -> Step:
         " original back, or run `python3 -m guard keep-manifest` on the node to accept it."
     )
     return Step(order=order.replace(phase=Phase.STUCK, detail=detail), again_s=LOOK_CALMLY_S)
-
-
-def same_bytes(found: FoundManifest, info: ManifestInfo | None) -> bool:
-    """The same content, mode and owner, under the same name."""
-    return found.info == info
 
 
 def undo_since(order: Order, now: float) -> float:
