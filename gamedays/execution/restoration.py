@@ -81,18 +81,38 @@ def _still_at_it(node: str, report: OrderReport) -> str:
 
 
 def summary(checks: list[Check]) -> str:
-    canaries = sum(check.name.startswith("canary:") for check in checks)
+    """What was proved, in words: only what one of the checks, all of which passed, looked at."""
     manifests = sum(check.name.startswith("manifest:") for check in checks)
+    canaries = sum(check.name.startswith("canary:") for check in checks)
+    members = sum(check.name.startswith("member:") for check in checks)
+    parts = [f"{manifests} manifests as before, byte for byte", *_health_in_words(checks)]
+    if members:
+        parts.append(f"the {members} etcd members are the same and have a leader")
+    parts.append(f"a canary was written and read through each of the {canaries} API servers")
     objects = "".join(
-        f" {check.sentence}"
-        for check in checks
-        if check.name.startswith(("reach", "object:", "pods:"))
+        f" {check.sentence}" for check in checks if check.name.startswith(("object:", "pods:"))
     )
-    return (
-        f"{manifests} manifests as before, byte for byte; every component runs and is healthy; "
-        f"the etcd members are the same and have a leader; a canary was written and read through "
-        f"each of the {canaries} API servers.{objects}"
-    )
+    return "; ".join(parts) + f".{objects}"
+
+
+def _health_in_words(checks: list[Check]) -> list[str]:
+    """One part per set of nodes: what is looked at everywhere, and what was hit on some."""
+    seen: dict[str, list[str]] = {}
+    for check in checks:
+        kind, _, where = check.name.partition(":")
+        if kind == "health":
+            node, _, component = where.partition(":")
+            seen.setdefault(component, []).append(node)
+    by_nodes: dict[tuple[str, ...], list[str]] = {}
+    for component, nodes in seen.items():
+        by_nodes.setdefault(tuple(sorted(nodes)), []).append(component)
+    everywhere = max((len(nodes) for nodes in seen.values()), default=0)
+    return [
+        f"{' and '.join(components)} {'run and are' if len(components) > 1 else 'runs and is'} "
+        "healthy on "
+        + (f"all {len(nodes)} nodes" if len(nodes) == everywhere > 1 else ", ".join(nodes))
+        for nodes, components in by_nodes.items()
+    ]
 
 
 def _node_checks(run: Run, node: str, reply: Reply[NodeStatus] | None) -> list[Check]:

@@ -178,6 +178,37 @@ def test_a_component_that_a_guard_leaves_out_is_not_restored(cast: Cast, fake: F
     assert any(check.passed is None for check in checks)
 
 
+def test_the_proof_names_what_was_looked_at_and_no_more(cast: Cast, fake: FakeWorld) -> None:
+    """A scheduler that ended by itself is the ledger's to tell, and so it is not called healthy."""
+    story = begin(cast, fake)
+    story.to(_S.VERIFYING)
+    status = fake.guards.status
+
+    def without_scheduler():  # type: ignore[no-untyped-def]
+        return {
+            node: Reply(
+                dataclasses.replace(
+                    reply.value,
+                    components=[
+                        dataclasses.replace(part, processes=[], healthy=False)
+                        if part.component == "kube-scheduler"
+                        else part
+                        for part in reply.value.components
+                    ],
+                )
+            )
+            for node, reply in status().items()
+            if reply.value
+        }
+
+    fake.guards.status = without_scheduler  # type: ignore[method-assign]
+    told = story.to(_S.OBSERVING).timeline.get(kind="evidence", data__state=_S.OBSERVING).text
+    assert "etcd and kube-apiserver run and are healthy on all 3 nodes" in told
+    assert "the 3 etcd members are the same and have a leader" in told
+    assert "every component" not in told
+    assert "scheduler" not in told
+
+
 def test_a_cluster_that_cannot_be_conducted_gives_its_slot_back(cast: Cast) -> None:
     """A guard whose stored certificate cannot be read: refused, not planned for ever."""
     node = cast.cluster.nodes.get(name="qa-1")
