@@ -126,6 +126,7 @@ class Chaos:
             told = Story(rows=rows, victims=victims, fault=fault, strikes=strikes).run(
                 lambda: self._people.start(self._waiting),
                 abort=self._people.abort,
+                look_for_bite=lambda: site.not_bitten(fault),
                 within_s=FINAL_WITHIN_S,
                 stop_asked=self._stop,
             )
@@ -136,7 +137,7 @@ class Chaos:
         left = site.left_behind() + site.drills_left()
         site.await_programs()
         seen = site.seen(told, fault, processes)
-        wrong = disagreements(seen)
+        wrong = told.not_seen + disagreements(seen)
         if left and seen.row["state"] in ("clean", "refused"):
             wrong.append(f"the row says {seen.row['state']}, and the cluster does not: see above")
         return Result(

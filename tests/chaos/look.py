@@ -13,6 +13,7 @@ from typing import Any
 from config.stack.processes import ProcessMark
 from practice.facts import RangeFacts
 from tests.chaos.owner import TROUBLES, Owner
+from tests.chaos.plan import Fault
 from tests.faults.nodes import ClusterLook, NodeLook
 
 COMPONENTS = ("kube-apiserver", "etcd", "kube-scheduler", "kube-controller-manager")
@@ -69,6 +70,24 @@ class Beside:
             if before.objects.get(name) != now.get(name)
         ]
         return left + [f"{name} is left of a run" for name in self.owner.accounts()]
+
+    def not_bitten(self, fault: Fault, before: Before) -> list[str]:
+        """Where a fault that should be live cannot be seen. A kill is over at once, and whether
+        the old process is dead is asked afterwards."""
+        if fault.kind == "object":
+            try:
+                changed = self.owner.contents() != before.objects
+            except TROUBLES:
+                return []  # nobody could look: unknown, and no contradiction
+            return [] if changed else ["the row says that it is live, and no object is changed"]
+        wrong = []
+        for name in fault.nodes:
+            node = self.cluster.node(name)
+            if fault.kind == "cut" and not cuts(node):
+                wrong.append(f"the row says that it is live, and {name} drops no packets")
+            if fault.kind in ("hold", "flag") and _files(node) == before.files[name]:
+                wrong.append(f"the row says that it is live, and no manifest of {name} is changed")
+        return wrong
 
     def drills(self) -> list[str]:
         """Harmless drills that are still on; they end by themselves within their lease."""

@@ -79,6 +79,14 @@ class Fault:
     nodes: tuple[str, ...] = ()
 
     @property
+    def kind(self) -> str:
+        """What a guard does for it: hold, kill, flag, cut or object."""
+        if "flag" in self.parameters:
+            return "flag"
+        mode = str(self.parameters.get("mode", "object"))
+        return "object" if mode == "scale" else mode
+
+    @property
     def mode(self) -> str:
         """How it is broken, in a word or two."""
         words = ("mode", "flag", "change", "node")
@@ -213,6 +221,4 @@ def _targets(parameters: Mapping[str, str | int], nodes: Sequence[str]) -> tuple
     """Where a guard gets the order: the named node, the first one for an API object, or all."""
     if "node" in parameters:
         return (str(parameters["node"]),)
-    if "change" in parameters or parameters.get("mode") == "scale" or "mode" not in parameters:
-        return (nodes[0],)
-    return tuple(nodes)
+    return (nodes[0],) if parameters.get("mode", "scale") == "scale" else tuple(nodes)

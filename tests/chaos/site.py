@@ -94,6 +94,11 @@ class Site:
                     return [*left, f"the API gave no answer to its owner: {error}"]
                 time.sleep(0.5)
 
+    def not_bitten(self, fault: Fault) -> list[str]:
+        """Where a fault that a row calls live cannot be seen."""
+        assert self.before is not None, "call await_steady first"
+        return self.beside.not_bitten(fault, self.before)
+
     def drills_left(self) -> list[str]:
         """Drills that did not end by themselves; waits for as long as they may take."""
         try:

@@ -15,6 +15,8 @@ from tests.chaos.victims import Victims, send
 STEP_WITHIN_S = 30.0
 SHORT = ("arming", "armed", "injecting")
 """States that may last for milliseconds only."""
+FRESH_S = 2.0
+"""With a longer gap between two looks at the row, nobody knows for how long it has said so."""
 LOOK_S, LOOK_CLOSELY_S = 0.02, 0.002
 
 
@@ -42,6 +44,8 @@ class Told:
     """The last one seen; not a final one when it did not end in time."""
     struck: list[Struck] = field(default_factory=list)
     missed: list[Strike] = field(default_factory=list)
+    not_seen: list[str] = field(default_factory=list)
+    """What the row called live, and was not there when it was looked for."""
     took_s: float = 0.0
 
 
@@ -70,12 +74,17 @@ class Story:
         start: Callable[[], str],
         *,
         abort: Callable[[str], None],
+        look_for_bite: Callable[[], list[str]],
         within_s: float,
         stop_asked: Callable[[], bool],
     ) -> Told:
-        """Start it, and follow it until the row is final; `within_s` seconds at most."""
+        """Start it, and follow it until the row is final; `within_s` seconds at most.
+
+        `look_for_bite` is called once, as soon as the row says that the fault is live.
+        """
         self._start(start)
-        aborted = False
+        aborted = looked = False
+        seen_at = time.monotonic()
         while time.monotonic() - self._began < within_s:
             self._victims.resume()
             state = self._state()
@@ -84,6 +93,12 @@ class Story:
                 self._pending, aborted = [], True
                 self._victims.resume(everybody=True)
                 abort(self._told.run_id)
+            if state == "active" and not looked:
+                # Rows that were away meanwhile may lag behind an undo that came first.
+                looked, fresh = True, time.monotonic() - seen_at < FRESH_S
+                self._told.not_seen = look_for_bite() if fresh else []
+            if state is not None:
+                seen_at = time.monotonic()
             self._strike_what_is_due(state)
             if state in FINAL:
                 break

@@ -13,6 +13,7 @@ import pytest
 from tests.chaos import look
 from tests.chaos.look import Beside
 from tests.chaos.owner import Owner, unready_of, wanted_hash
+from tests.chaos.plan import Family, Fault
 from tests.faults.nodes import ClusterLook, NodeLook
 
 
@@ -97,6 +98,22 @@ def test_a_drill_is_no_fault_and_is_still_told(beside: Beside, node: NodeLook) -
     (node.root / "var/lib/belay-guard/drill").write_text("o\n")
     assert beside.left_on_nodes(before) == []
     assert beside.drills() == ["qa-1: a drill is injected", "qa-1: a drill's file is there"]
+
+
+def _fault(**parameters: str) -> Fault:
+    return Fault(family=Family.API, scenario="x", parameters=parameters, nodes=("qa-1",))
+
+
+def test_a_fault_that_is_said_to_be_live_and_is_not_there_is_told(
+    beside: Beside, node: NodeLook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = beside.before()
+    faults = [_fault(mode="hold"), _fault(flag="x"), _fault(mode="cut"), _fault(mode="scale")]
+    assert all(len(beside.not_bitten(fault, before)) == 1 for fault in faults)
+    node.manifest_path("etcd").unlink()
+    monkeypatch.setattr(look, "cuts", lambda _node: ["table inet belay_guard"])
+    cast("FakeOwner", beside.owner).objects = {}
+    assert all(beside.not_bitten(fault, before) == [] for fault in faults)
 
 
 def test_objects_and_accounts_that_are_left_are_seen(beside: Beside) -> None:

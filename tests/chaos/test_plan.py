@@ -73,6 +73,9 @@ def test_every_fault_is_one_that_its_scenario_takes() -> None:
         values = scenario.clean(fault.parameters, NODES)
         found = scenario.plan(values, NODES)
         assert fault.nodes == (tuple(found.nodes) or (NODES if found.cuts else NODES[:1]))
+        kinds = {each.kind for each in found.nodes.values()}
+        kinds |= {"cut"} if found.cuts else {"object"} if found.objects else set()
+        assert kinds == {fault.kind}
 
 
 def test_who_is_stopped_is_continued_in_bounded_time() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator, Sequence
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -63,13 +63,29 @@ def _state_letter(process: ProcessMark) -> str:
         return stat.read().rpartition(")")[2].split()[0]
 
 
+def _run(story: Story, **given: Any) -> Told:
+    told: dict[str, Any] = {
+        "abort": lambda _run_id: None,
+        "look_for_bite": list,
+        "within_s": 5.0,
+        "stop_asked": lambda: False,
+    }
+    return story.run(lambda: "run", **(told | given))
+
+
 def _follow(sleeper: ProcessMark, path: list[str | None], *strikes: Strike, s: float = 5) -> Told:
     rows, victims = FakeRows(path), FakeVictims(sleeper)
     story = Story(
         rows=cast("PatientRows", rows), victims=victims, fault=FAULT, strikes=tuple(strikes)
     )
     aborted: list[str] = []
-    return story.run(lambda: "run", abort=aborted.append, within_s=s, stop_asked=lambda: False)
+    return story.run(
+        lambda: "run",
+        abort=aborted.append,
+        look_for_bite=list,
+        within_s=s,
+        stop_asked=lambda: False,
+    )
 
 
 @pytest.mark.parametrize("state", ["preflight", "arming", "armed", "injecting", "active", "clean"])
@@ -95,11 +111,26 @@ def test_whoever_is_stopped_is_continued_when_the_time_is_over(sleeper: ProcessM
     wait_until(lambda: _state_letter(sleeper) == "S", within_s=10, what="it goes on", every_s=0.01)
 
 
+def test_the_bite_is_looked_for_once_when_the_row_says_active(sleeper: ProcessMark) -> None:
+    rows, looks = FakeRows(PATH), iter((["qa-2 drops no packets"],))
+    story = Story(
+        rows=cast("PatientRows", rows), victims=FakeVictims(sleeper), fault=FAULT, strikes=()
+    )
+    told = _run(story, look_for_bite=lambda: next(looks))
+    assert (told.not_seen, told.state) == (["qa-2 drops no packets"], "clean")
+
+
 def test_the_rows_are_not_asked_while_the_database_is_stopped(sleeper: ProcessMark) -> None:
     rows, victims = FakeRows(["active"]), FakeVictims(sleeper)
     victims._paused.append(Paused(process=Process.POSTGRES, tree=(sleeper,), until=float("inf")))
     story = Story(rows=cast("PatientRows", rows), victims=victims, fault=FAULT, strikes=())
-    told = story.run(lambda: "run", abort=lambda _: None, within_s=0.1, stop_asked=lambda: False)
+    told = story.run(
+        lambda: "run",
+        abort=lambda _: None,
+        look_for_bite=list,
+        within_s=0.1,
+        stop_asked=lambda: False,
+    )
     assert (rows.looks, told.state) == (0, None)
 
 
@@ -114,5 +145,7 @@ def test_a_stop_that_is_asked_for_aborts_once_and_still_follows_to_the_end(
         fault=FAULT,
         strikes=(Strike(process=Process.WEB, way=Way.KILL, state="undoing"),),
     )
-    told = story.run(lambda: "run", abort=aborted.append, within_s=5, stop_asked=lambda: True)
+    told = story.run(
+        lambda: "run", abort=aborted.append, look_for_bite=list, within_s=5, stop_asked=lambda: True
+    )
     assert (aborted, told.state, told.struck) == (["run"], "clean", [])
