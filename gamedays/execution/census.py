@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from core.redaction import redact_text
 from gamedays.choices import PodSource
+from gamedays.execution.pods import FAILED
 from gamedays.models import PodRecord
 
 if TYPE_CHECKING:
@@ -49,7 +50,6 @@ def merge_census(
                 uid=sighting.uid,
                 mirror_uid=sighting.mirror_uid[:_UID_MAX],
                 first_seen_at=census.at,
-                existed_before=before,
             )
         elif not before and not _differs(record, sighting, census):
             continue
@@ -110,5 +110,8 @@ def _apply(record: PodRecord, sighting: PodSighting, census: PodCensus, *, befor
         record.worst_reason = record.reason
     if sighting.ready is False:
         record.last_unready_at = census.at
+    if before:
+        # What had failed by then was not running, and nothing can terminate it any more.
+        record.existed_before = sighting.phase != FAILED
     if before or record.restarts_before is None:
         record.restarts_before = sighting.restarts

@@ -23,6 +23,8 @@ PODS_SEEN_S = 30
 """How fresh the last look at a pod must be at the end, or nobody knows what became of it."""
 FINISHED = "Succeeded"
 """The phase of a pod whose work is done: it neither runs nor is ready, and is not lost."""
+FAILED = "Failed"
+"""The phase of a pod that was evicted or gave up; it is listed until somebody clears it away."""
 MASS_MIN = 2
 """One pod is no mass, however small the cluster."""
 _NAMED_MAX = 60
@@ -186,6 +188,8 @@ def lost_pods(injection: Injection, *, ended_at: dt.datetime) -> list[PodRecord]
         if not record.existed_before:
             # Where nothing was listed before the fault, nobody can say what is a successor.
             old_enough = record.first_seen_at <= born_by and record.gone_at is None
+            if _failed_before(record, injection):
+                continue
             if old_enough and record.ready is False and not expected(record):
                 lost.append(record)
         elif (
@@ -223,7 +227,13 @@ def _expected_deaths(injection: Injection, scenario: Scenario) -> Any:
 
 
 def _is_terminated(record: PodRecord) -> bool:
-    return record.gone_at is not None or record.phase in ("Terminating", "Failed")
+    return record.gone_at is not None or record.phase in ("Terminating", FAILED)
+
+
+def _failed_before(record: PodRecord, injection: Injection) -> bool:
+    """Failed already when it was first seen, before anything was touched: nobody's successor."""
+    since = injection.injecting_at
+    return record.phase == FAILED and since is not None and record.first_seen_at < since
 
 
 def _replaced_mirror(record: PodRecord, pictures: dict[tuple[str, str], PodRecord]) -> bool:

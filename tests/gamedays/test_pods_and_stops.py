@@ -89,6 +89,21 @@ def test_evicted_pods_count_although_the_api_still_lists_them(cast: Cast, fake: 
     assert "Evicted" in finding.happened
 
 
+def test_pods_that_had_failed_before_the_fault_are_none_of_its_dead(
+    cast: Cast, fake: FakeWorld
+) -> None:
+    """The API lists evicted pods for as long as nobody clears them away."""
+    evicted = [
+        replace(pod, uid=f"old-{pod.uid}", phase="Failed", ready=False, reason="Evicted")
+        for pod in fake.watch.pods[:4]
+    ]
+    fake.watch.pods = (*fake.watch.pods, *evicted)
+    done = begin(cast, fake, observe_s=120).to_the_end()
+    assert done.verdict == Verdict.HELD, done.reason
+    [line] = [line for line in done.judgement if line["key"] == "mass-termination"]
+    assert line["measured"]["before"] == 10
+
+
 def test_mass_termination_drafts_its_finding_in_an_aborted_run_too(
     cast: Cast, fake: FakeWorld
 ) -> None:
