@@ -6,7 +6,6 @@ order; whoever minted the token decided what it may do.
 
 from __future__ import annotations
 
-import http.client
 import json
 import socket
 import ssl
@@ -17,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
+from guard.http import exchange
 from guard.protocol import X509_V_FLAG_NO_CHECK_TIME
 
 ANSWER_S = 2.0
@@ -105,11 +105,12 @@ class HttpsApi:
                 # may hang up.
                 context = _tls(access.ca_pem)
                 with context.wrap_socket(raw.dup(), server_hostname=host) as tls:
-                    connection = http.client.HTTPConnection(host)
-                    connection.sock = tls
-                    connection.request(method, path, payload, headers | {"Connection": "close"})
-                    return _read(connection.getresponse())
-            except (OSError, http.client.HTTPException, ValueError) as error:
+                    status, content = exchange(
+                        tls, address.netloc, method, path,
+                        headers=headers, body=payload, max_bytes=MAX_ANSWER_BYTES + 1,
+                    )  # fmt: skip
+                    return _read(status, content)
+            except (OSError, ValueError) as error:
                 if ended.is_set() or isinstance(error, TimeoutError):
                     raise TimeoutError(
                         f"{address.netloc} gave no whole answer within {within_s:g} s"
@@ -119,19 +120,18 @@ class HttpsApi:
                 timer.cancel()
 
 
-def _read(response: http.client.HTTPResponse) -> ApiAnswer:
+def _read(status: int, content: bytes) -> ApiAnswer:
     """The whole answer. One that was cut off ends like any other: only its body shows it."""
-    content = response.read(MAX_ANSWER_BYTES + 1)
     try:
         body = json.loads(content)
     except ValueError:
         body = None
     if isinstance(body, dict):
-        return ApiAnswer(status=response.status, body=body)
-    if 200 <= response.status < 300:
-        raise OSError(f"HTTP {response.status} with {len(content)} bytes that are no whole object")
+        return ApiAnswer(status=status, body=body)
+    if 200 <= status < 300:
+        raise OSError(f"HTTP {status} with {len(content)} bytes that are no whole object")
     text = content[:200].decode("utf-8", "replace")
-    return ApiAnswer(status=response.status, body={"message": text})
+    return ApiAnswer(status=status, body={"message": text})
 
 
 def _hang_up(raw: socket.socket, ended: threading.Event) -> None:

@@ -14,12 +14,14 @@ from guard.log import log
 from guard.protocol import (
     DEADLINE_MARGIN_S,
     INJECT_WINDOW_S,
+    ArmRequest,
+    Code,
     OrderReport,
     Phase,
     UndoReason,
 )
-from guard.record import LIVE_BEFORE_UNDO, UNDO_RUNNING, Order
-from guard.world import Clock, World
+from guard.record import LIVE_BEFORE_UNDO, UNDO_RUNNING, Order, Recipe
+from guard.world import Clock, RefusedError, World
 
 IDLE_S = 1.0
 RETRY_S = 0.5
@@ -41,6 +43,29 @@ class Lifecycle:
     @staticmethod
     def driver(order: Order) -> FaultDriver:
         return DRIVERS[order.recipe.fault.kind]
+
+    def aim(self, request: ArmRequest, world: World) -> Order:
+        """The order with all that its undo needs. Looks only: nothing is written yet."""
+        kind = request.fault.kind
+        driver = DRIVERS.get(kind)
+        if driver is None:
+            raise RefusedError(Code.UNKNOWN_FAULT, f"this guard cannot do {kind}: update it")
+        recipe = Recipe(
+            order_id=request.order_id,
+            fault=request.fault,
+            epoch=request.epoch,
+            lease_s=request.lease_s,
+            boot=world.node.boot(),
+            armed_boottime=self.clock.boottime(),
+            armed_at=self.clock.wall(),
+        )
+        try:
+            recipe = driver.aim(recipe, request.credential, world)
+        except OSError as error:
+            raise RefusedError(
+                Code.TARGET_ABSENT, f"the target of {kind} cannot be looked at: {error}"
+            ) from error
+        return Order(recipe=recipe, credential=request.credential)
 
     # -- what is due ------------------------------------------------------------------------
 
@@ -95,7 +120,10 @@ class Lifecycle:
         if order is None:
             return IDLE_S
         now = self.clock.boottime()
-        step = self._try_step(order, now)
+        return self.take(self.step_of(order, now), now)
+
+    def take(self, step: Step, now: float) -> float:
+        """Believe a step that began at `now`; returns as `advance`."""
         order = self._mark_progress(step.order, now)
         if step.reverted:
             self.begin_undo(order, UndoReason.REVERTED)
@@ -106,9 +134,10 @@ class Lifecycle:
             self.ledger.write(order)
         return max(0.0, min(step.again_s, IDLE_S))
 
-    def _try_step(self, order: Order, now: float) -> Step:
+    def step_of(self, order: Order, now: float, world: World | None = None) -> Step:
+        """One step of an order in the world. Changes nothing here, and needs no lock."""
         try:
-            return self._step(order, now)
+            return self._step(order, now, world or self.world)
         except OSError as error:
             if order.detail != str(error):
                 log("step failed", order_id=order.order_id, phase=order.phase, error=str(error))
@@ -118,16 +147,16 @@ class Lifecycle:
                 order = order.replace(phase=Phase.STUCK)
             return Step(order=order, again_s=RETRY_S)
 
-    def _step(self, order: Order, now: float) -> Step:
+    def _step(self, order: Order, now: float, world: World) -> Step:
         driver = self.driver(order)
         if order.phase is Phase.ARMED:
             return Step(order=order, again_s=self.lease_end(order) - now)
         if order.phase in UNDO_RUNNING:
             if order.injected_boottime is None:
-                disarmed = driver.disarm(order, self.world)
+                disarmed = driver.disarm(order, world)
                 return Step(order=disarmed.replace(phase=Phase.UNDONE), again_s=IDLE_S)
-            return driver.undo(order, self.world, now)
-        step = driver.watch(order, self.world, now)
+            return driver.undo(order, world, now)
+        step = driver.watch(order, world, now)
         end = min(self.lease_end(order), self.deadline(order))
         return dataclasses.replace(step, again_s=min(step.again_s, end - now))
 

@@ -4,8 +4,11 @@ A step function. `advance()` does what is due now and says how many seconds may 
 next look; the verbs change the one live order. Clock, disk and node are handed in, threads and
 sockets are elsewhere (`guard.worker`), so a simulator runs exactly this code.
 
-Everything happens under one lock, in short steps. `undo` alone does not wait for it: it notes
-the wish first, so that nothing can stand before it.
+Everything happens under one lock (`changed`), in short steps. `undo` alone does not wait for it:
+it notes the wish first, so that nothing can stand before it. What asks an API server takes long,
+and is done outside of that lock, under another (`doing`): one thing at a time is done to the
+world, and meanwhile every verb is answered. What was seen of an order that has changed since is
+forgotten: the undo looks for itself.
 """
 
 from __future__ import annotations
@@ -21,7 +24,8 @@ from guard.admission import (
     same_request,
     tombstone_refusal,
 )
-from guard.faults import DRIVERS
+from guard.faults import SLOW
+from guard.forward import Forward
 from guard.journal import Journal
 from guard.kube import HttpsApi, ObjectApi
 from guard.lifecycle import MAX_TOMBSTONES, Lifecycle
@@ -38,7 +42,7 @@ from guard.protocol import (
     RenewRequest,
     UndoReason,
 )
-from guard.record import LIVE_BEFORE_UNDO, Order, Recipe, tombstone_report
+from guard.record import LIVE_BEFORE_UNDO, UNDO_RUNNING, Order, tombstone_report
 from guard.rules import NoRules
 from guard.world import Clock, Node, PacketRules, RefusedError, World
 
@@ -74,8 +78,11 @@ class Orders:
         self._ledger = self._life.ledger
         self._world = world
         self._clock = clock
+        self.doing = threading.RLock()
+        """Held by whoever acts on the world. Always taken before `changed`."""
         self._asked: set[str] = set()
         self._asked_lock = threading.Lock()
+        self._wakes = self._heard = 0
 
     def start(self) -> None:
         """Take up what the journal says."""
@@ -86,93 +93,96 @@ class Orders:
 
     def arm(self, request: ArmRequest) -> Armed:
         """Write the way back to the disk, read it back, and only then call the order armed."""
-        with self.changed:
-            self._settle()
-            self._fresh(request.session, request.sequence)
-            if self._ledger.buried(request.order_id):
-                raise tombstone_refusal(request.order_id)
-            live = self._ledger.live
-            if live is not None and same_request(live, request):
-                return self._read_back(live)
-            check_arm(request, self.policy, self._ledger.epoch, live)
-            order = self._aimed(request)
-            try:
-                if self._ledger.behind:
-                    raise OSError("what ended before is not on the disk yet")
-                self._ledger.raise_epoch(request.epoch)
-                order = self._life.driver(order).prepare(order, self._world)
-                self._ledger.renewed_boottime = None
-                self._ledger.write_or_raise(order)
-                armed = self._read_back(order)
-            except (OSError, RefusedError) as error:
-                self._forget_unarmed(order)
-                raise disk_refusal(order.order_id, error) from error
-            log("armed", order_id=order.order_id, fault=dataclasses.asdict(request.fault))
-            self.changed.notify_all()
-            return armed
+        with self.doing:
+            with self.changed:
+                self._settle()
+                self._fresh(request.session, request.sequence)
+                if self._ledger.buried(request.order_id):
+                    raise tombstone_refusal(request.order_id)
+                live = self._ledger.live
+                if live is not None and same_request(live, request):
+                    return self._read_back(live)
+                self._admit(request)
+            order = self._life.aim(request, self._forward(request.order_id))
+            with self.changed:
+                self._settle()
+                self._admit(request)
+                return self._write_down(order, request)
 
-    def _aimed(self, request: ArmRequest) -> Order:
-        """The order with all that its undo needs; nothing is written yet."""
-        kind = request.fault.kind
-        driver = DRIVERS.get(kind)
-        if driver is None:
-            raise RefusedError(Code.UNKNOWN_FAULT, f"this guard cannot do {kind}: update it")
-        recipe = Recipe(
-            order_id=request.order_id,
-            fault=request.fault,
-            epoch=request.epoch,
-            lease_s=request.lease_s,
-            boot=self._world.node.boot(),
-            armed_boottime=self._clock.boottime(),
-            armed_at=self._clock.wall(),
-        )
+    def _admit(self, request: ArmRequest) -> None:
+        if self._ledger.buried(request.order_id):
+            raise tombstone_refusal(request.order_id)
+        check_arm(request, self.policy, self._ledger.epoch, self._ledger.live)
+
+    def _write_down(self, order: Order, request: ArmRequest) -> Armed:
         try:
-            recipe = driver.aim(recipe, request.credential, self._world)
-        except OSError as error:
-            raise RefusedError(
-                Code.TARGET_ABSENT, f"the target of {kind} cannot be looked at: {error}"
-            ) from error
-        return Order(recipe=recipe, credential=request.credential)
+            if self._ledger.behind:
+                raise OSError("what ended before is not on the disk yet")
+            self._ledger.raise_epoch(request.epoch)
+            order = self._life.driver(order).prepare(order, self._world)
+            self._ledger.renewed_boottime = None
+            self._ledger.write_or_raise(order)
+            armed = self._read_back(order)
+        except (OSError, RefusedError) as error:
+            self._forget_unarmed(order)
+            raise disk_refusal(order.order_id, error) from error
+        log("armed", order_id=order.order_id, fault=dataclasses.asdict(request.fault))
+        self._wake()
+        return armed
 
     def inject(self, request: InjectRequest) -> OrderReport:
         """Break it, once. Returns before it has bitten; `await_bite` waits for that."""
-        with self.changed:
-            self._settle()
-            self._fresh(request.session, request.sequence)
-            order = self._require(request.order_id)
-            now = self._clock.boottime()
-            check_inject(order, self.policy, now)
-            driver = self._life.driver(order)
-            try:
-                order = driver.check(order, self._world)
-            except OSError as error:
-                raise RefusedError(
-                    Code.TARGET_ABSENT, f"the target cannot be looked at any more: {error}"
-                ) from error
-            order = order.replace(
-                phase=Phase.INJECTING,
-                injected_boottime=now,
-                injected_at=self._clock.wall(),
-            )
-            try:
-                self._ledger.write_or_raise(order)
-            except OSError as error:
-                raise RefusedError(
-                    Code.DISK,
-                    f"order {order.order_id} was not injected, the intent could not be written"
-                    f" to the node's disk: {error}. The order is still armed; undo it.",
-                ) from error
-            log("injecting", order_id=order.order_id, kind=order.recipe.fault.kind)
-            try:
-                struck = driver.strike(order, self._world)
-            except OSError as error:
-                failed = order.replace(detail=f"the fault could not be injected: {error}")
-                self._life.begin_undo(failed, UndoReason.CRASH)
-            else:
-                if struck != order:
-                    self._ledger.write(struck)
-            self.changed.notify_all()
+        with self.doing:
+            with self.changed:
+                order = self._about_to_inject(request)
+                if order.recipe.fault.kind not in SLOW:
+                    self._strike(order)
+                    return self._life.report(self._require(order.order_id))
+            self._strike(order)
             return self._life.report(self._require(order.order_id))
+
+    def _about_to_inject(self, request: InjectRequest) -> Order:
+        """The order, once its intent is on the disk."""
+        self._settle()
+        self._fresh(request.session, request.sequence)
+        order = self._require(request.order_id)
+        now = self._clock.boottime()
+        check_inject(order, self.policy, now)
+        try:
+            order = self._life.driver(order).check(order, self._world)
+        except OSError as error:
+            raise RefusedError(
+                Code.TARGET_ABSENT, f"the target cannot be looked at any more: {error}"
+            ) from error
+        order = order.replace(
+            phase=Phase.INJECTING, injected_boottime=now, injected_at=self._clock.wall()
+        )
+        try:
+            self._ledger.write_or_raise(order)
+        except OSError as error:
+            raise RefusedError(
+                Code.DISK,
+                f"order {order.order_id} was not injected, the intent could not be written"
+                f" to the node's disk: {error}. The order is still armed; undo it.",
+            ) from error
+        log("injecting", order_id=order.order_id, kind=order.recipe.fault.kind)
+        return order
+
+    def _strike(self, order: Order) -> None:
+        failure = ""
+        struck = order
+        try:
+            struck = self._life.driver(order).strike(order, self._forward(order.order_id))
+        except OSError as error:
+            failure = f"the fault could not be injected: {error}"
+        with self.changed:
+            if self._ledger.order is not order:
+                return  # undone meanwhile; the undo looks for itself at what was done
+            if failure:
+                self._life.begin_undo(order.replace(detail=failure), UndoReason.CRASH)
+            elif struck != order:
+                self._ledger.write(struck)
+            self._wake()
 
     def await_bite(self, order_id: str, timeout_s: float) -> OrderReport:
         """The order's report once it has bitten, or after `timeout_s` whatever it says then."""
@@ -204,7 +214,7 @@ class Orders:
             )
         try:
             self._settle()
-            self.changed.notify_all()
+            self._wake()
             order = self._ledger.order
             if order is not None and order.order_id == order_id:
                 return self._life.report(order)
@@ -226,18 +236,18 @@ class Orders:
             order = self._ledger.order
             if order is not None and order.phase in LIVE_BEFORE_UNDO:
                 self._life.begin_undo(order, reason)
-            self.changed.notify_all()
+            self._wake()
 
     def keep_manifest(self) -> bool:
         """Somebody on the node accepts the file that stands there instead of the original."""
-        with self.changed:
+        with self.doing, self.changed:
             order = self._ledger.order
             if order is None or order.phase is not Phase.STUCK:
                 return False
             if not self._life.driver(order).accept(order, self._world):
                 return False
             self._life.finish(order.replace(detail=f"accepted on the node: {order.detail}"))
-            self.changed.notify_all()
+            self._wake()
             return True
 
     def report(self) -> OrderReport | None:
@@ -260,13 +270,52 @@ class Orders:
 
     def advance(self) -> float:
         """Do what is due; return how many seconds may pass until the next call."""
+        with self.doing:
+            with self.changed:
+                seen = self._ledger.order
+                self._heard = self._wakes
+                self._settle()
+                order = self._ledger.live
+                if order is None or order.recipe.fault.kind not in SLOW:
+                    return self._said(seen, self._life.advance())
+                now = self._clock.boottime()
+            back = order.phase in UNDO_RUNNING
+            world = self._world if back else self._forward(order.order_id)
+            step = self._life.step_of(order, now, world)
+            with self.changed:
+                if self._ledger.order is not order:
+                    return 0.0
+                return self._said(seen, self._life.take(step, now))
+
+    def _said(self, seen: Order | None, again_s: float) -> float:
+        """Tell whoever waits for the order that it has come further."""
+        if self._ledger.order != seen:
+            self.changed.notify_all()
+        return again_s
+
+    def rest(self, pause_s: float) -> None:
+        """Until a verb has something to do, or `pause_s` is over. No wish since the last
+        `advance` began is slept over."""
         with self.changed:
-            seen = self._ledger.order
-            self._settle()
-            again_s = self._life.advance()
-            if self._ledger.order != seen:
-                self.changed.notify_all()
-            return again_s
+            self.changed.wait_for(lambda: self._wakes != self._heard, pause_s)
+
+    def _wake(self) -> None:
+        self._wakes += 1
+        self.changed.notify_all()
+
+    def _forward(self, order_id: str) -> World:
+        """The world for the way forward of this order: closed once it is to be undone."""
+
+        def over() -> bool:
+            with self._asked_lock:
+                if order_id in self._asked:
+                    return True
+            order = self._ledger.order
+            mine = order is not None and order.order_id == order_id
+            undone = mine and order is not None and order.phase not in LIVE_BEFORE_UNDO
+            return undone or self._ledger.buried(order_id)
+
+        return dataclasses.replace(self._world, objects=Forward(self._world.objects, over))
 
     def _settle(self) -> None:
         with self._asked_lock:

@@ -8,7 +8,6 @@ on from the journal.
 from __future__ import annotations
 
 import os
-import secrets
 import signal
 import threading
 import time
@@ -52,7 +51,7 @@ class Worker:
             journal=Journal(NodeDisk(), paths.state),
             node=node,
             clock=self._clock,
-            session=secrets.token_hex(16),
+            session=os.urandom(16).hex(),
             rules=rules,
         )
         health = HealthWatch(node.manifests.read_text, policy.address)
@@ -87,10 +86,7 @@ class Worker:
             if self._server.is_alive() and not self._heartbeat.beat() and not self._stop.is_set():
                 log("the parent is gone: undoing and leaving")
                 self._stop.set()
-            with self._orders.changed:
-                # Waiting under the same hold as advancing: no wish can slip in between.
-                pause_s = self._orders.advance()
-                self._orders.changed.wait(pause_s)
+            self._orders.rest(self._orders.advance())
 
     def _leave(self) -> None:
         """Whoever stops the guard takes the dead-man switch away, so what is live is undone."""

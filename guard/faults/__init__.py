@@ -20,4 +20,7 @@ DRIVERS: dict[FaultKind, FaultDriver] = {
     FaultKind.DRILL: Drill(),
 }
 
-__all__ = ["DRIVERS", "FaultDriver", "Step"]
+SLOW = frozenset({FaultKind.OBJECT})
+"""Asks a server somewhere else, which may take seconds: nobody may wait for such a step."""
+
+__all__ = ["DRIVERS", "SLOW", "FaultDriver", "Step"]

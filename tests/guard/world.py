@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from guard.journal import Journal
+from guard.kube import ObjectApi
 from guard.orders import Orders
 from guard.protocol import (
     Armed,
@@ -275,6 +276,8 @@ class Site:
         self.disk = FakeDisk()
         self.node = FakeNode(self.disk, self.clock)
         self.rules = FakeRules(self.clock)
+        self.objects: ObjectApi | None = None
+        """Handed to the next guard process; None: real HTTPS."""
         self.policy = policy()
         self.starts = 0
         self.sequence = 0
@@ -291,6 +294,7 @@ class Site:
             clock=self.clock,
             session=f"session-{self.starts}",
             rules=self.rules,
+            objects=self.objects,
         )
         self.orders.start()
         return self.orders

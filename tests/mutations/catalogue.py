@@ -76,7 +76,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "the guard strikes before its intent is on the disk",
-        "guard.orders:Orders.inject",
+        "guard.orders:Orders._about_to_inject",
         (("self._ledger.write_or_raise(order)", "self._ledger.order = order"),),
         rows.test_a_run_that_nothing_disturbs_holds,
     ),
