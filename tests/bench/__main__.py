@@ -2,6 +2,7 @@
 
 Exit status 0 when every chosen figure was measured and is within its limit, 1 otherwise.
 BELAY_BENCH_RANGE=NAME measures on a range that is up, and leaves it up;
+BELAY_BENCH_PAIRS=N (5) is how often each scenario is measured on either side;
 BELAY_BENCH_COLD=1 also builds the range with empty caches (some 20 minutes).
 """
 
@@ -25,7 +26,7 @@ from tests.bench.site import Site, cold_start, raised
 from tests.bench.troubles import TROUBLES
 
 REPORT = CHECKOUT / "build" / "bench.json"
-GROUPS = ("demo", "idle", "hold", "gameday")
+GROUPS = ("demo", "idle", "hold", "scenarios", "gameday")
 FIRST_PAGE, RANGE_READY = "make demo, warm: first page", "make demo, warm: range ready"
 COLD_READY = "make demo, cold: range ready"
 FIRST_PAGE_LIMIT_S, RANGE_READY_LIMIT_S, COLD_LIMIT_S = 20.0, 240.0, 1200.0
@@ -40,7 +41,12 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--only", metavar="NAME,NAME", default=",".join(GROUPS), help=", ".join(GROUPS)
     )
-    chosen = parser.parse_args(argv).only.split(",")
+    parser.add_argument(
+        "--scenario", metavar="KEY", action="append", default=[],
+        help="of the scenarios only this one; may be given again",
+    )  # fmt: skip
+    asked = parser.parse_args(argv)
+    chosen = asked.only.split(",")
     if unknown := sorted(set(chosen) - set(GROUPS)):
         parser.error(f"--only {unknown[0]!r}: choose from {', '.join(GROUPS)}")
     if os.geteuid() != 0:
@@ -56,7 +62,7 @@ def main(argv: Sequence[str]) -> int:
         if os.environ.get("BELAY_BENCH_COLD") == "1":
             _measure_cold(report, say)
         with raised(os.environ.get("BELAY_BENCH_RANGE") or None) as site:
-            _measure(report, site, chosen, say)
+            _measure(report, site, chosen, asked.scenario, say)
             say("stopping everything")
     except StopAskedError:
         say("stopped; everything that the bench started is gone again")
@@ -68,7 +74,13 @@ def main(argv: Sequence[str]) -> int:
     return 0 if report.all_ok else 1
 
 
-def _measure(report: Report, site: Site, chosen: list[str], say: Callable[[str], None]) -> None:
+def _measure(
+    report: Report,
+    site: Site,
+    chosen: list[str],
+    only: list[str],
+    say: Callable[[str], None],
+) -> None:
     if "demo" in chosen:
         report.add(bounded(FIRST_PAGE, [site.times.first_page_s], "s", limit=FIRST_PAGE_LIMIT_S))
         if site.times.range_ready_s is not None:
@@ -80,26 +92,32 @@ def _measure(report: Report, site: Site, chosen: list[str], say: Callable[[str],
     if "idle" in chosen:
         idle.measure(report, site, say)
         memory.append(idle.memory_gib(site))
-    if "hold" in chosen or "gameday" in chosen:
-        _measure_faults(report, site, chosen, say)
+    if {"hold", "scenarios", "gameday"} & set(chosen):
+        _measure_faults(report, site, chosen, only, say)
         memory.append(idle.memory_gib(site))
     if "demo" in chosen:
         report.add(idle.memory_row(memory))
 
 
 def _measure_faults(
-    report: Report, site: Site, chosen: list[str], say: Callable[[str], None]
+    report: Report,
+    site: Site,
+    chosen: list[str],
+    only: list[str],
+    say: Callable[[str], None],
 ) -> None:
     _become_part_of(site.running.stack.state_dir)
     # Only now do Django's settings know their database.
     from config.stack.register import CLUSTER_NAME  # noqa: PLC0415
-    from tests.bench import gamedays, holds  # noqa: PLC0415
+    from tests.bench import gamedays, holds, scenarios  # noqa: PLC0415
     from tests.bench.engine import fleet_of  # noqa: PLC0415
 
     fleet = fleet_of(CLUSTER_NAME)
     try:
         if "hold" in chosen:
             holds.measure(report, site.plan, fleet, say)
+        if "scenarios" in chosen:
+            scenarios.measure(report, site.plan, fleet, CLUSTER_NAME, say=say, only=only)
         if "gameday" in chosen:
             gamedays.measure(report, site, fleet, CLUSTER_NAME, say)
     finally:

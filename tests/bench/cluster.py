@@ -55,12 +55,17 @@ def await_settled(plan: Plan) -> float:
     Returns the machine's busy share at the end (0 to 1): a machine that others use may never
     be calm, and the reader of the figures should know.
     """
-    wait_until(lambda: _whole(plan), within_s=SETTLE_S, what="the cluster is whole", every_s=1.0)
+    await_whole(plan)
     give_up_at = time.monotonic() + CALM_WITHIN_S
     while True:
         share = busy_share(1.0)
         if share <= CALM_SHARE or time.monotonic() > give_up_at:
             return share
+
+
+def await_whole(plan: Plan) -> None:
+    """Wait until every component, node and pod is ready."""
+    wait_until(lambda: _whole(plan), within_s=SETTLE_S, what="the cluster is whole", every_s=0.5)
 
 
 def _whole(plan: Plan) -> bool:

@@ -153,9 +153,9 @@ def _engine(fleet: Fleet) -> Way:
         return all(report is not None and report.phase is Phase.UNDONE for report in reports)
 
     return Way(
-        prepare=lambda: _require(fleet.arm(order_id, dict.fromkeys(fleet.nodes, fault))),
-        hold=lambda: _require(fleet.inject(order_id, fleet.nodes)),
-        restore=lambda: _require(fleet.undo(order_id, fleet.nodes)),
+        prepare=lambda: require(fleet.arm(order_id, dict.fromkeys(fleet.nodes, fault))),
+        hold=lambda: require(fleet.inject(order_id, fleet.nodes)),
+        restore=lambda: require(fleet.undo(order_id, fleet.nodes)),
         finish=lambda: _await(all_undone, "every guard says that it is undone"),
     )
 
@@ -176,7 +176,7 @@ def _script(plan: Plan) -> Way:
     )
 
 
-def _require(replies: Mapping[str, Reply[Any]]) -> None:
+def require(replies: Mapping[str, Reply[Any]]) -> None:
     errors = [f"{node}: {reply.error}" for node, reply in replies.items() if not reply.ok]
     if errors:
         raise AssertionError("; ".join(errors))
