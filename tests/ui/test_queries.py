@@ -1,0 +1,69 @@
+"""No page asks the database more often because there is more to show."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from core.models import EmergencyStop
+from gamedays.choices import GamedayState, InjectionState, Verdict
+from gamedays.models import Gameday
+from migrator.models import Service
+from tests.people import Cast, book, make_cluster
+from tests.ui import factories
+from tests.ui.conftest import As
+
+PAGES = (
+    "/",
+    "/strip/",
+    "/gamedays/",
+    "/findings/",
+    "/findings/?view=board",
+    "/scenarios/",
+    "/clusters/",
+    "/clusters/qa-range/",
+    "/services/",
+    "/emergency/",
+    "/runs/{run}/",
+    "/gamedays/{gameday}/",
+)
+
+
+def _more(cast: Cast, number: int) -> None:
+    """One more of everything that a list shows."""
+    run = factories.make_run(cast, verdict=Verdict.BROKE, judgement=factories.BROKE)
+    factories.make_finding(cast, run)
+    cluster = make_cluster(cast.team, name=f"qa-{number}")
+    Service.objects.create(
+        name=f"Shop {number}", slug=f"shop-{number}", team=cast.team, cluster=cluster
+    )
+    book(cast, starts_in=dt.timedelta(days=1, hours=2 * number))
+    EmergencyStop.objects.create(
+        set_by=cast.vera,
+        released_by=cast.lea,
+        released_at=timezone.now(),
+        release_reason="over",
+    )
+
+
+def test_more_rows_are_no_more_queries(cast: Cast, client_of: As) -> None:
+    lea = client_of("lea")
+    run = factories.make_run(cast, InjectionState.CLEAN, verdict=Verdict.HELD)
+    gameday = Gameday.objects.exclude(state=GamedayState.BOOKED).first()
+    assert gameday
+    places = {"run": run.pk, "gameday": gameday.pk}
+
+    def count(path: str) -> int:
+        with CaptureQueriesContext(connection) as asked:
+            assert lea.get(path.format(**places)).status_code == 200
+        return len(asked)
+
+    for number in range(2):
+        _more(cast, number)
+    few = {path: count(path) for path in PAGES}
+    for number in range(2, 8):
+        _more(cast, number)
+    assert {path: count(path) for path in PAGES} == few
