@@ -12,6 +12,7 @@ from core import policies
 from core.crypto import encrypt
 from core.errors import Invalid
 from gamedays.models import MetricsSource
+from gamedays.operations.probe_editing import require_quiet
 from gamedays.probes.fields import Field, clean_all, require_base
 from gamedays.probes.http import CA
 
@@ -54,6 +55,7 @@ def set_metrics_source(
     Raises:
         NotFound, NotAllowed: only a lead names it.
         Invalid: every wrong value at once.
+        Conflict: `fault_live`: a run is judged by one Prometheus from its beginning to its end.
         DomainError: `credential_key_missing`: this process cannot store a token.
     """
     policies.require_book(actor, cluster)
@@ -63,6 +65,7 @@ def set_metrics_source(
         raise Invalid("Bearer token: only ASCII letters can be sent.", field="token")
     encrypted = encrypt(str(values["token"]), stage=cluster.stage) if "token" in values else ""
     with transaction.atomic():
+        require_quiet(cluster)
         found = MetricsSource.objects.select_for_update().filter(cluster=cluster).first()
         source = found or MetricsSource(cluster=cluster)
         moved = _origin(source.url) != _origin(str(values["url"]))
@@ -80,10 +83,12 @@ def remove_metrics_source(*, actor: User, cluster: Cluster) -> None:
     """Forget the cluster's Prometheus and its token; probes that ask it become unknown.
 
     Raises:
-        NotFound, NotAllowed.
+        NotFound, NotAllowed; Conflict `fault_live`.
     """
     policies.require_book(actor, cluster)
-    MetricsSource.objects.filter(cluster=cluster).delete()
+    with transaction.atomic():
+        require_quiet(cluster)
+        MetricsSource.objects.filter(cluster=cluster).delete()
     log.info("metrics_source_removed", actor=actor.username, cluster=cluster.name)
 
 

@@ -43,7 +43,7 @@ def create_probe(*, actor: User, cluster: Cluster, draft: ProbeDraft) -> Probe:
             "Probes of this kind come with the cluster; choose another kind.", field="kind"
         )
     with transaction.atomic():
-        _require_quiet(cluster)
+        require_quiet(cluster)
         _require_room(cluster)
         last = cluster.probes.aggregate(last=Max("position"))["last"]
         probe = Probe.objects.create(
@@ -69,7 +69,7 @@ def edit_probe(*, actor: User, probe: Probe, version: int, draft: ProbeDraft) ->
         raise Invalid("A probe keeps its kind; make a new one for another.", field="kind")
     values = clean_draft(draft)
     with transaction.atomic():
-        _require_quiet(probe.cluster)
+        require_quiet(probe.cluster)
         found = Probe.objects.select_for_update().get(pk=probe.pk)
         changed = {name: value for name, value in values.items() if getattr(found, name) != value}
         if not changed:
@@ -98,7 +98,7 @@ def set_probe_enabled(*, actor: User, probe: Probe, enabled: bool) -> Probe:
     """
     policies.require_run(actor, probe.cluster)
     with transaction.atomic():
-        _require_quiet(probe.cluster)
+        require_quiet(probe.cluster)
         found = Probe.objects.select_for_update().get(pk=probe.pk)
         if found.enabled == enabled:
             return found
@@ -111,7 +111,7 @@ def set_probe_enabled(*, actor: User, probe: Probe, enabled: bool) -> Probe:
     return found
 
 
-def _require_quiet(cluster: Cluster) -> None:
+def require_quiet(cluster: Cluster) -> None:
     """Rows are read when a run begins and again when it is judged: both must see the same."""
     # Serialises editors; whoever starts a fault reads the probes only after taking the slot.
     Cluster.objects.select_for_update().get(pk=cluster.pk)

@@ -132,11 +132,14 @@ def test_what_a_run_is_judged_by_does_not_change_in_it(cast: Cast) -> None:
         lambda: create_probe(actor=cast.lea, cluster=cast.cluster, draft=draft()),
         lambda: edit_probe(actor=cast.lea, probe=probe, version=1, draft=draft(title="DB")),
         lambda: set_probe_enabled(actor=cast.lea, probe=probe, enabled=False),
+        lambda: set_metrics_source(actor=cast.lea, cluster=cast.cluster, url=PROMETHEUS),
+        lambda: remove_metrics_source(actor=cast.lea, cluster=cast.cluster),
     )
     for verb in verbs:
         with pytest.raises(Conflict) as refused:
             verb()
         assert refused.value.code == "fault_live"
+    assert not MetricsSource.objects.exists()
     release_slot(holder=run)
     assert not set_probe_enabled(actor=cast.lea, probe=probe, enabled=False).enabled
 
