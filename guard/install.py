@@ -17,7 +17,7 @@ from pathlib import Path
 from guard.disk import NodeDisk, sync_directory, write_file
 from guard.journal import Journal
 from guard.policy import Paths, PolicyError, load_policy, policy_json
-from guard.protocol import STAGE_QA, Policy
+from guard.protocol import STAGE_QA, Phase, Policy
 from guard.static_pod import FILE_NAME, manifest_text
 
 KEY_DAYS = 36500
@@ -70,19 +70,17 @@ def install(paths: Paths, policy: Policy, image: str, *, fresh_key: bool = False
 
 
 def uninstall(paths: Paths, installation: str) -> None:
-    """Remove the guard, its key and its memory; `InstallError` while an order is live."""
+    """Remove the guard, its key and its memory.
+
+    Raises `InstallError` while an order is live, or may be; nothing was removed then.
+    """
     _refuse_other_installation(paths, installation)
-    _refuse_live_order(paths)
+    _refuse_live_order(paths, in_doubt=True)
     (paths.manifests / FILE_NAME).unlink(missing_ok=True)
     if paths.manifests.is_dir():
         sync_directory(paths.manifests)
     if paths.stash.is_dir():
-        try:
-            paths.stash.rmdir()
-        except OSError as error:
-            raise InstallError(
-                f"{paths.stash} is not empty ({error.strerror}): look at what is in it"
-            ) from error
+        paths.stash.rmdir()
     if paths.state.is_dir():
         for entry in paths.state.iterdir():
             if entry.is_dir() and not entry.is_symlink():
@@ -141,12 +139,31 @@ def _refuse_other_installation(paths: Paths, installation: str) -> None:
         )
 
 
-def _refuse_live_order(paths: Paths) -> None:
-    order = Journal(NodeDisk(), paths.state).load().order
-    if order is not None and order.live:
+def _refuse_live_order(paths: Paths, *, in_doubt: bool = False) -> None:
+    """By what every version of a guard writes: an older one must not drop a newer one's order.
+
+    `in_doubt`: refuse, too, where it cannot be told, and where the stash still holds something:
+    only a guard that starts puts that back.
+    """
+    try:
+        found = Journal(NodeDisk(), paths.state).named_order()
+    except (OSError, ValueError) as error:
+        if not in_doubt:
+            return  # the guard that is installed now puts back what it finds
         raise InstallError(
-            f"order {order.order_id} is {order.phase} on this node; undo it first (in Belay, or"
-            " with `python3 -m guard undo-all` on the node)"
+            f"{paths.state}/order.json cannot be read ({error}): whether an order is live is not"
+            " known. Start the guard again, which puts back what it finds; look at the node; then"
+            " remove that file"
+        ) from error
+    if found is not None and found[1] != Phase.UNDONE:
+        raise InstallError(
+            f"order {found[0]} is {found[1]} on this node; undo it first (in Belay, or with"
+            " `python3 -m guard undo-all` on the node)"
+        )
+    if in_doubt and paths.stash.is_dir() and any(paths.stash.iterdir()):
+        raise InstallError(
+            f"{paths.stash}, the stash, is not empty: start the guard again, which puts back what"
+            " it finds, and look at what is left in it"
         )
 
 

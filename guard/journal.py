@@ -67,6 +67,19 @@ class Journal:
             damage="; ".join(damage),
         )
 
+    def named_order(self) -> tuple[str, str] | None:
+        """Id and phase of the order on the disk, whichever version of the guard wrote it and
+        whatever else it says; None where there is none. ValueError or OSError when nothing can be
+        read of it."""
+        raw = self._disk.read(self._order)
+        if raw is None:
+            return None
+        try:
+            order = json.loads(raw)["order"]
+            return str(order["recipe"]["order_id"]), str(order["phase"])
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"{self._order}: not the record of an order") from error
+
     def _load_lease(self, order: Order | None) -> float | None:
         """An unreadable lease counts as never renewed: that errs towards undoing."""
         try:

@@ -104,6 +104,48 @@ def test_while_an_order_is_live_nothing_is_replaced_or_removed(paths: Paths, ove
     assert IMAGE in (paths.manifests / "belay-guard.yaml").read_text()
 
 
+@pytest.mark.parametrize("phase", [Phase.INJECTED, Phase.STUCK, Phase.UNDONE])
+def test_a_live_order_of_a_newer_guard_is_live_to_an_older_one_too(
+    paths: Paths, phase: Phase
+) -> None:
+    """An image of before would not understand what the order is about, and drop it."""
+    install(paths, policy(), IMAGE)
+    site = Site()
+    site.live()
+    order = site.orders.order
+    assert order is not None
+    Journal(NodeDisk(), paths.state).save_order(order.replace(phase=phase))
+    written = json.loads((paths.state / "order.json").read_text())
+    written["order"]["a-field-of-tomorrow"] = 1
+    (paths.state / "order.json").write_text(json.dumps(written))
+    if phase is Phase.UNDONE:
+        install(paths, policy(), "image:0")
+        uninstall(paths, "belay-one")
+        return
+    with pytest.raises(InstallError, match=order.order_id):
+        install(paths, policy(), "image:0")
+    with pytest.raises(InstallError, match=order.order_id):
+        uninstall(paths, "belay-one")
+    assert IMAGE in (paths.manifests / "belay-guard.yaml").read_text()
+
+
+@pytest.mark.parametrize("what", ["journal", "stash"])
+def test_a_guard_whose_way_back_may_still_be_needed_is_not_removed(paths: Paths, what: str) -> None:
+    """Nothing was removed when it says so: the guard is what puts the manifest back."""
+    install(paths, policy(), IMAGE)
+    if what == "journal":
+        (paths.state / "order.json").write_bytes(b"half of it")
+    else:
+        held = paths.stash / "0b5f8c1e-1111-4222-8333-444455556666"
+        held.mkdir(parents=True)
+        (held / "etcd.yaml").write_text("kind: Pod")
+    with pytest.raises(InstallError, match="order.json" if what == "journal" else "stash"):
+        uninstall(paths, "belay-one")
+    assert (paths.manifests / "belay-guard.yaml").exists()
+    assert paths.policy.exists()
+    install(paths, policy(), "image:2")  # a new guard takes it up
+
+
 def test_what_the_pod_says_in_its_log(paths: Paths) -> None:
     options = [
         f"--{name}={getattr(paths, name)}" for name in ("kubernetes", "state", "run", "proc")
