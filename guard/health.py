@@ -158,6 +158,7 @@ def _get(url: str, path: str) -> tuple[int, str]:
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
     with socket.create_connection((host, port), timeout=TIMEOUT_S) as raw:
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if parts.scheme != "https":
             status, body = exchange(raw, parts.netloc, "GET", path, max_bytes=_MAX_BYTES)
         else:

@@ -91,6 +91,8 @@ class HttpsApi:
         except OSError as error:
             raise OSError(f"{address.netloc} cannot be reached: {error}") from error
         with raw:
+            # A request right after a handshake would wait 40 ms for its acknowledgement.
+            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             # A server that drips bytes restarts every timeout of a socket; this ends it.
             ended = threading.Event()
             timer = threading.Timer(max(0.0, until - time.monotonic()), _hang_up, (raw, ended))

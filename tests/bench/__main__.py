@@ -39,14 +39,14 @@ def main(argv: Sequence[str]) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     parser.add_argument(
-        "--only", metavar="NAME,NAME", default=",".join(GROUPS), help=", ".join(GROUPS)
+        "--only", metavar="NAME,NAME", help=f"{', '.join(GROUPS)}; all where nothing is said"
     )
     parser.add_argument(
         "--scenario", metavar="KEY", action="append", default=[],
-        help="of the scenarios only this one; may be given again",
+        help="only this scenario, and no other group unless --only names it; may be given again",
     )  # fmt: skip
     asked = parser.parse_args(argv)
-    chosen = asked.only.split(",")
+    chosen = asked.only.split(",") if asked.only else ["scenarios"] if asked.scenario else [*GROUPS]
     if unknown := sorted(set(chosen) - set(GROUPS)):
         parser.error(f"--only {unknown[0]!r}: choose from {', '.join(GROUPS)}")
     if os.geteuid() != 0:
