@@ -26,7 +26,8 @@ test-fast: venv ## Run what needs neither the range nor a browser (three to four
 	@exec $(PY) -m pytest -n 2 --dist loadfile -m "not range and not browser and not services and not long"
 
 .PHONY: soak
-soak: venv ## Simulate new schedules for BELAY_SOAK_MINUTES (60); print counts and coverage
+soak: venv ## Crash at every step of every fault, then new schedules for BELAY_SOAK_MINUTES (60)
+	@BELAY_TEST_CRASH=all $(PY) -m pytest -q -n 2 --dist loadfile tests/simulator/test_crash_everywhere.py tests/simulator/test_crash_everywhere_too.py
 	@BELAY_TEST_SOAK_MINUTES="$${BELAY_SOAK_MINUTES:-60}" $(PY) -m pytest -q -s tests/simulator/test_schedules.py -k soak
 
 .PHONY: mutations

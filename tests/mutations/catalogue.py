@@ -8,10 +8,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from tests.simulator import test_object_rows as object_rows
 from tests.simulator import test_rows as rows
 from tests.simulator.play import Stage
+from tests.simulator.schedule import WRONG
 
 Change = tuple[str, str]
+
+
+def late_change(stage: Stage) -> None:
+    object_rows.test_row_45_a_change_that_arrives_after_the_undo(stage, WRONG, object_rows.IMAGE)
+
+
+def persons_edit(stage: Stage) -> None:
+    row = object_rows.test_row_32_a_person_changes_the_object_in_mid_fault
+    row(stage, WRONG, object_rows.IMAGE)
 
 
 @dataclass(frozen=True)
@@ -178,5 +189,52 @@ MUTATIONS: tuple[Mutation, ...] = (
         "gamedays.execution.restoration:_was_hit",
         ((" and order.bitten", ""),),
         rows.test_row_21_guard_killed_at_every_write,
+    ),
+    Mutation(
+        "a change of an object is bound to no version",
+        "guard.objects:_bound",
+        (('| {"uid": target.uid, "resourceVersion": resource_version}', '| {"uid": target.uid}'),),
+        late_change,
+    ),
+    Mutation(
+        "an undo that finds nothing to restore leaves the version as it is",
+        "guard.object_steps:OneObject._refuse_late_change",
+        (("if version == target.resource_version:", "if False:"),),
+        late_change,
+    ),
+    Mutation(
+        "what a person made of an object is overwritten",
+        "guard.object_steps:OneObject.restore",
+        (("if report.state is ObjectState.FOREIGN:", "if False:"),),
+        persons_edit,
+    ),
+    Mutation(
+        "an object that may not be read is taken for restored",
+        "guard.object_steps:OneObject.restore",
+        (
+            (
+                'return dataclasses.replace(report, detail=self._said("read", answer))',
+                "return dataclasses.replace(report, state=ObjectState.RESTORED)",
+            ),
+        ),
+        object_rows.test_row_34_the_guard_undoes_what_is_its_own_with_all_of_ours_gone,
+    ),
+    Mutation(
+        "objects are restored on the guard's word",
+        "gamedays.execution.restoration:look",
+        ((" + restoration_objects.look(run, world)", ""),),
+        object_rows.test_a_guard_that_says_undone_and_left_the_object_is_not_believed,
+    ),
+    Mutation(
+        "the run's account is forgotten",
+        "gamedays.execution.accounts:remove",
+        (("world.cluster.unmint(run.order_id)", "pass"),),
+        object_rows.test_an_api_that_is_away_only_delays_the_undo,
+    ),
+    Mutation(
+        "the kernel never ends a cut",
+        "guard.faults.cut:Cut.strike",
+        (("fault.hold_s + int(DEADLINE_MARGIN_S)", "100_000"),),
+        object_rows.test_the_kernel_itself_ends_a_cut,
     ),
 )

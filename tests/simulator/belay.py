@@ -10,18 +10,24 @@ from typing import TYPE_CHECKING, Any
 from django.db import DatabaseError, InterfaceError
 
 from core.errors import ClusterRefused, ClusterUnreachable
+from core.kube import Credentials
 from gamedays.choices import PodSource
 from gamedays.drivers.cluster import PodSighting
 from gamedays.drivers.fleet import Credential, Fleet, NodeStatus, Reply
+from gamedays.drivers.objects import Objects
+from gamedays.drivers.run_account import RunAccounts
 from gamedays.execution import shell
 from gamedays.execution.watchdog import TICK_S, Watchdog
 from gamedays.execution.world import PodCensus, Sample, World
 from gamedays.operations import due
+from gamedays.operations.run_accounts import remove_orphaned_accounts
 from gamedays.scenarios.plan import NodeFault
 from guard.protocol import Component
+from tests.object_store import OWNER
 from tests.simulator.host import serves
 from tests.simulator.kernel import Event, Executor, Process
 from tests.simulator.network import Client
+from tests.simulator.objects import CA_PEM, SERVER
 from tests.simulator.rows import Leases, Rows, claim
 
 if TYPE_CHECKING:
@@ -31,6 +37,8 @@ if TYPE_CHECKING:
 
 SUPERVISOR_S = 2.0
 BEAT_S = 5.0
+ORPHANS_AFTER = 12
+"""Rounds of beat between two looks for accounts of runs that are over."""
 DRAIN_S = 8.0
 """Samples and pods are handed over in bundles: fewer rows, the same seconds covered."""
 FIRST_DRAIN_S = 4.0
@@ -58,6 +66,9 @@ class Api:
         self._process = process
         self.uid = universe.cluster_uid
         self.control_plane = sorted(universe.machines)
+        credentials = Credentials(server=SERVER, ca_pem=CA_PEM, token=OWNER)
+        self._objects = Objects(credentials)
+        self._accounts = RunAccounts(credentials)
 
     def require_marker(self) -> None:
         def look() -> None:
@@ -88,27 +99,28 @@ class Api:
         return frozenset(one for one in endpoints if (one.address, one.port) not in dropped)
 
     def read_target(self, fault: ObjectFault) -> tuple[ObjectTarget, ...]:
-        raise ClusterRefused(f"this universe has no {fault}")
+        return self._objects.read_target(fault)
 
     def fingerprint(self, targets: Iterable[ObjectTarget]) -> dict[str, dict[str, Any]]:
-        return {}
+        return self._objects.fingerprint(targets)
 
     def ready_like(self, namespace: str, owner_uid: str) -> int:
-        return 0
+        return self._objects.ready_like(namespace, owner_uid)
 
     def require_mintable(self, targets: Iterable[ObjectTarget]) -> None:
-        raise ClusterRefused("this universe mints nothing")
+        self._accounts.require_mintable(targets)
 
     def mint(self, order_id: str, targets: Iterable[ObjectTarget], lives_s: int) -> Credential:
-        raise ClusterRefused("this universe mints nothing")
+        return self._accounts.mint(order_id, targets, lives_s)
 
     def unmint(self, order_id: str) -> None:
-        """Nothing was minted."""
+        self._accounts.unmint(order_id)
 
     def _why_not(self, node: str) -> str:
         machines = list(self._universe.machines.values())
         machine = self._universe.machines[node]
-        return "" if serves(machine, Component.KUBE_APISERVER, machines) else "no answer"
+        works = serves(machine, Component.KUBE_APISERVER, machines)
+        return "" if works and not self._universe.api_away else "no answer"
 
     def _perform(self, name: str, act: Any) -> Any:
         lost = ClusterUnreachable("the answer was lost")
@@ -211,6 +223,18 @@ class Watch:
             )
             for node in sorted(self._universe.machines)
         )
+        pods += tuple(
+            PodSighting(
+                uid=pod["metadata"]["uid"],
+                node=pod["spec"]["nodeName"],
+                namespace="shop",
+                name=pod["metadata"]["name"],
+                phase="Running",
+                ready=True,
+                restarts=0,
+            )
+            for pod in self._universe.objects.pods()
+        )
         return PodCensus(at=self._universe.wall(), source=PodSource.API, pods=pods)
 
     def node_status(self, node: str) -> NodeStatus | None:
@@ -254,10 +278,16 @@ class Belay:
         process = Process(universe.kernel, "beat")
 
         def look() -> None:
+            rounds = 0
             while True:
                 universe.kernel.sleep(BEAT_S)
-                if not universe.database.away and universe.anything_planned():
+                rounds += 1
+                if universe.database.away:
+                    continue
+                if universe.anything_planned():
                     due.wake_planned()
+                if rounds % ORPHANS_AFTER == 0 and universe.objects.accounts():
+                    remove_orphaned_accounts()
 
         process.spawn(look)
 

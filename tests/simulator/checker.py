@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.simulator.host import ORDER_FILE
 from tests.simulator.machine import Effect, Strike
+from tests.simulator.objects import ObjectEffect
 
 if TYPE_CHECKING:
     from tests.simulator.universe import Universe
@@ -21,6 +22,8 @@ DEADLINE_S = 60.0
 """The dead-man switch of a guard: by lease, and by hold plus this."""
 SLACK_S = 8.0
 """From the guard's decision until the manifest is back: the old container goes first."""
+UNSEEN_S = 2.5
+"""What somebody puts back so shortly before the undo, neither guard nor conductor had to see."""
 _FINAL = ("clean", "refused", "resolved_by_hand")
 _DISARMED = ("undone",)
 
@@ -36,7 +39,7 @@ class Checker:
         self.trail: list[tuple[float, str]] = []
         self.edited: set[str] = set()
         """Nodes where a person put a manifest of their own: not ours to restore."""
-        self._first_hits: dict[tuple[str, str], float] = {}
+        self._first_hits: dict[tuple[str, str, str], float] = {}
         for machine in universe.machines.values():
             machine.on_strike = self._on_strike
         universe.database.on_commit.append(self._on_commit)
@@ -61,8 +64,10 @@ class Checker:
             self.say("intent on disk", f"{strike} while the disk says {phase}")
 
     def _once(self, strike: Strike, phase: str | None) -> None:
-        """A first strike in phase injecting; a later `take` only as the undo's one nudge."""
-        key = (strike.node, strike.order_id)
+        """A first strike in phase injecting; a later `take` only as the undo's one nudge. Objects
+        are hit one after the other, each of them once."""
+        of_object = strike.what if strike.component is None and strike.what != "cut" else ""
+        key = (strike.node, strike.order_id, of_object)
         first = self._first_hits.setdefault(key, strike.at)
         if phase == "injecting" and strike.at == first:
             self._everywhere_armed(strike)
@@ -130,6 +135,8 @@ class Checker:
 
             if machine.up and machine.rules.listed():
                 self.say("rows agree", f"{state} while {machine.name} still drops packets")
+        for sentence in self.universe.objects.left():
+            self.say("rows agree", f"{state} while {sentence}")
 
     def _verdict_is_earned(self) -> None:
         row = self._row(
@@ -149,7 +156,8 @@ class Checker:
                 self.say("no green from an unclean run", f"held, and {node} was never hit")
         undoing = [at for at, state in self.trail if state == "undoing"]
         for effect in self._effects():
-            if not undoing or (effect.until or 1e9) < undoing[0] - 0.5:
+            slack_s = 0.5 if isinstance(effect, Effect) else UNSEEN_S
+            if not undoing or (effect.until or 1e9) < undoing[0] - slack_s:
                 self.say("no green from an unclean run", f"held; {effect} ended early")
 
     # -- at the end -------------------------------------------------------------------------------
@@ -173,6 +181,8 @@ class Checker:
             phase = self._cached_order(machine.name).get("phase", "undone")
             if phase not in _DISARMED:
                 self.say("nothing is left", f"the guard of {machine.name} keeps a {phase} order")
+        for sentence in self.universe.objects.left():
+            self.say("nothing is left", sentence)
         slots = self.universe.database.select(
             "SELECT count(*) FROM core_slotclaim WHERE holder = %s AND released_at IS NULL",
             self.order_id,
@@ -214,7 +224,24 @@ class Checker:
                 if alone > LEASE_S + SLACK_S:
                     self.say("by the lease", f"{effect}: {alone:.0f} s after the last renewal")
 
-    def _last_heard(self, effect: Effect, until: float) -> float:
+        self._objects_on_time()
+
+    def _objects_on_time(self) -> None:
+        """The same for objects, wherever their API answered the guard all the while."""
+        objects = self.universe.objects
+        for effect in objects.effects:
+            until = effect.until if effect.until is not None else self.universe.kernel.now
+            if any(effect.since <= at <= until for at in objects.unserved):
+                continue
+            down_s = self.universe.hosts[effect.node].was_down_s(effect.since, until)
+            if until - effect.since - down_s > self.hold_s + DEADLINE_S + SLACK_S:
+                self.say("by the deadline", f"{effect} lasted {until - effect.since:.0f} s")
+            heard = self._last_heard(effect, until)
+            alone = until - heard - self.universe.hosts[effect.node].was_down_s(heard, until)
+            if alone > LEASE_S + SLACK_S:
+                self.say("by the lease", f"{effect}: {alone:.0f} s after the last renewal")
+
+    def _last_heard(self, effect: Effect | ObjectEffect, until: float) -> float:
         return max(
             (
                 heard.at
@@ -234,9 +261,14 @@ class Checker:
         machines = self.universe.machines.values()
         return [s for machine in machines for s in machine.strikes if s.order_id == order_id]
 
-    def _effects(self) -> list[Effect]:
+    def _effects(self) -> list[Effect | ObjectEffect]:
+        """Those that last; of a pod that was ended nothing has an end."""
         machines = self.universe.machines.values()
-        return [e for machine in machines for e in machine.effects if e.order_id == self.order_id]
+        everything: list[Effect | ObjectEffect] = [
+            *(effect for machine in machines for effect in machine.effects),
+            *self.universe.objects.effects,
+        ]
+        return [effect for effect in everything if effect.order_id == self.order_id]
 
     def _durable_order(self, node: str) -> dict[str, Any]:
         return _order_in(self.universe.machines[node].disk.durable.get(ORDER_FILE))

@@ -8,6 +8,7 @@ from typing import Any
 
 from guard.health import Health
 from guard.journal import Journal
+from guard.kube import ObjectApi
 from guard.orders import Orders
 from guard.protocol import Component, EtcdMember, Policy, Refusal, Role, to_json
 from guard.record import tombstone_report
@@ -78,16 +79,25 @@ def serves(machine: Machine, one: Component, peers: list[Machine]) -> bool:
 class GuardHost:
     """One node's guard, worker after worker, on the same disk."""
 
-    def __init__(self, kernel: Kernel, machine: Machine, peers: list[Machine], policy: Policy):
+    def __init__(
+        self,
+        kernel: Kernel,
+        machine: Machine,
+        peers: list[Machine],
+        policy: Policy,
+        objects: ObjectApi,
+    ) -> None:
         self.kernel = kernel
         self.machine = machine
         self.policy = policy
+        self.objects = objects
         self.workers = 0
         self.says_undone = False
         """Answers every undo with `undone`, and does nothing."""
         self.down: list[tuple[float, float]] = []
         """From, until: when no worker ran. The dead-man switch cannot act then."""
         self._down_since: float | None = None
+        self._absent_until = 0.0
         self._peers = peers
         machine.order_now = self._order_now
         self.start()
@@ -105,6 +115,7 @@ class GuardHost:
             node=self.machine,
             clock=NodeClock(self.machine),
             rules=self.machine.rules,
+            objects=self.objects,
             session=f"session-{self.machine.name}-{self.workers}",
         )
         self.orders.changed = Condition(self.kernel)  # type: ignore[assignment]
@@ -126,6 +137,12 @@ class GuardHost:
 
     def kill(self) -> None:
         self.process.kill()
+
+    def go_away(self, seconds: float) -> None:
+        """Killed with its parent, and the kubelet starts nothing for so long."""
+        self._absent_until = self.kernel.now + seconds
+        self.process.kill()
+        self.kernel.after(seconds, self.start_if_none)
 
     def stop(self, seconds: float) -> None:
         """SIGSTOP, and SIGCONT later, if its parent has not ended it before."""
@@ -154,7 +171,7 @@ class GuardHost:
             self.kernel.after(PARENT_RESTARTS_S, self.start_if_none)
 
     def start_if_none(self) -> None:
-        if not self.process.alive:
+        if not self.process.alive and self.kernel.now >= self._absent_until:
             self.start()
 
     def reboot(self, down_s: float, *, lucky: bool) -> None:

@@ -226,16 +226,45 @@ class Condition:
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
         self._waiting: list[Future[None]] = []
+        self._owner: Task | None = None
+        self._depth = 0
+        self._queue: list[Future[None]] = []
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        task = self._kernel.task
+        if task is None:
+            return True  # somebody outside looks: time stands still, and nothing is half done
+        until = self._kernel.now + timeout if timeout >= 0 else float("inf")
+        while self._owner not in (None, task):
+            left = until - self._kernel.now
+            if not blocking or left <= 0:
+                return False
+            turn: Future[None] = Future()
+            self._queue.append(turn)
+            self._kernel.wait([turn], None if left == float("inf") else left)
+            if turn in self._queue:
+                self._queue.remove(turn)
+        self._owner = task
+        self._depth += 1
         return True
 
-    def release(self) -> None: ...
+    def release(self) -> None:
+        if self._kernel.task is None or self._owner is not self._kernel.task:
+            return
+        self._depth -= 1
+        if self._depth == 0:
+            self._hand_on()
+
+    def _hand_on(self) -> None:
+        self._owner, self._depth = None, 0
+        if self._queue:
+            self._queue.pop(0).set(None)
 
     def __enter__(self) -> bool:
-        return True
+        return self.acquire()
 
-    def __exit__(self, *_: object) -> None: ...
+    def __exit__(self, *_: object) -> None:
+        self.release()
 
     def notify_all(self) -> None:
         waiting, self._waiting = self._waiting, []
@@ -245,9 +274,13 @@ class Condition:
     def wait(self, timeout: float | None = None) -> bool:
         told: Future[None] = Future()
         self._waiting.append(told)
+        depth = self._depth
+        self._hand_on()
         self._kernel.wait([told], timeout)
         if not told.done():
             self._waiting.remove(told)
+        self.acquire()
+        self._depth = depth
         return told.done()
 
     def wait_for(self, predicate: Callable[[], bool], timeout: float | None = None) -> bool:

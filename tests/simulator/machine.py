@@ -84,7 +84,7 @@ class Machine:
         self.components = components
         self.disk = Disk()
         self.rules = Rules(kernel)
-        self.rules.on_cut = lambda: self._strike("cut", None, self.order_now())
+        self.rules.on_cut = lambda: self.strike("cut", None, self.order_now())
         self.up = True
         self.boots = 1
         self.booted_at = -1000.0
@@ -228,7 +228,7 @@ class Machine:
         found = self.manifests.get(component)
         if found is None or found.info != expect:
             raise OSError("it is not the file that was armed")
-        self._strike("take", component, order_id)
+        self.strike("take", component, order_id)
         self.stashes.setdefault(order_id, Stash()).taken[component] = self.manifests.pop(component)
         self.effects.append(Effect(self.name, order_id, component, self.kernel.now))
         self.disk.after_write()
@@ -294,7 +294,7 @@ class Machine:
         if component not in source:
             raise OSError(errno.ENOENT, "it is not in the stash")
         if flag:
-            self._strike("flag", component, order_id)
+            self.strike("flag", component, order_id)
             self.effects.append(Effect(self.name, order_id, component, self.kernel.now))
             self._flagged.add(source[component].info.sha256)
         self.manifests[component] = source[component]
@@ -314,7 +314,7 @@ class Machine:
     def kill(self, process: ProcessInfo) -> None:
         for component, runs in self.running.items():
             if runs is not None and runs.info == process:
-                self._strike(f"kill {process.pid}", component, self.order_now())
+                self.strike(f"kill {process.pid}", component, self.order_now())
                 self.running[component] = None
                 self._wait_before_restart(component)
 
@@ -346,7 +346,7 @@ class Machine:
         self._starting.add(component)
         self.kernel.after(RESTART_S, lambda: self._starting.discard(component))
 
-    def _strike(self, what: str, component: Component | None, order_id: str) -> None:
+    def strike(self, what: str, component: Component | None, order_id: str) -> None:
         strike = Strike(self.kernel.now, self.name, what, order_id, component)
         self.strikes.append(strike)
         self.on_strike(strike)

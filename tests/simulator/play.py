@@ -159,4 +159,6 @@ def _guards_rest(universe: Universe) -> bool:
         order = host.orders.order
         if not host.process.runs or (order is not None and order.live):
             return False
-    return all(machine.is_as_before() for machine in universe.machines.values())
+    return not universe.objects.left() and all(
+        machine.is_as_before() for machine in universe.machines.values()
+    )

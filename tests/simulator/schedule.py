@@ -14,6 +14,21 @@ HOLD: Given = (("mode", "hold"),)
 KILL: Given = (("mode", "kill"),)
 CUT: Given = (("mode", "cut"),)
 FLAG = "bad-control-plane-flag"
+PRICES = ("target", "shop/prices")
+WRONG = "wrong-configuration"
+OBJECT_FAULTS: tuple[tuple[str, Given], ...] = (
+    (WRONG, (("change", "bad-image"), PRICES)),
+    (WRONG, (("change", "bad-env"), PRICES)),
+    (WRONG, (("change", "bad-config"), PRICES)),
+    (WRONG, (("change", "route-nowhere"), ("target", "shop/shop"))),
+    (WRONG, (("change", "route-invalid"), ("target", "shop/shop"))),
+    ("registry-unusable", (("mode", "scale"),)),
+    ("envoy-control-plane-down", (("mode", "scale"),)),
+    ("coredns-down", ()),
+    ("node-drained", (("node", "qa-2"),)),
+    ("pods-killed", (PRICES, ("how_many", "one"))),
+    ("pods-killed", (PRICES, ("how_many", "all"))),
+)
 FAULTS: tuple[tuple[str, Given], ...] = (
     (API, HOLD),
     (API, KILL),
@@ -26,9 +41,12 @@ FAULTS: tuple[tuple[str, Given], ...] = (
     (FLAG, (("node", "qa-2"), ("flag", "unknown-scheduler-flag"))),
     ("registry-unusable", CUT),
     ("envoy-control-plane-down", CUT),
+    ("controller-manager-down", KILL),
+    (FLAG, (("node", "qa-2"), ("flag", "unknown-apiserver-flag"))),
+    (FLAG, (("node", "qa-2"), ("flag", "unknown-controller-manager-flag"))),
+    *OBJECT_FAULTS,
 )
-"""What this universe can play. Changes of API objects it cannot: it has no objects."""
-NEEDS_OBJECTS = ("wrong-configuration", "coredns-down", "node-drained", "pods-killed")
+"""Every scenario, in each of its ways (`test_cells` holds that against the registry)."""
 STATES: tuple[InjectionState, ...] = tuple(state for state in InjectionState if state not in FINAL)
 
 
@@ -47,6 +65,7 @@ class What(StrEnum):
     ALL_OF_OURS_KILLED = "conductor and watchdog killed, watchdog back late"
     GUARD_KILLED = "guard killed"
     GUARD_STOPPED = "guard stopped, continued"
+    GUARD_GONE = "guard and its parent gone for a while"
     GUARD_KILLED_AT_WRITE = "guard killed at its next write"
     POWER_CUT = "node loses power"
     POWER_CUT_AT_WRITE = "node loses power at its guard's next write"
@@ -66,11 +85,20 @@ class What(StrEnum):
     CONDUCT_AGAIN = "message to conduct delivered five times"
     OLDER_INSTALLATION = "an older copy of Belay arms its own order"
     SECOND_FAULT_ASKED = "second fault asked for"
-    MANIFEST_EDITED = "a person puts a manifest of their own"
-    FAULT_REVERTED = "something puts the manifest back"
+    TARGET_EDITED = "a person makes something else of the target"
+    FAULT_REVERTED = "something puts the target back"
+    TARGET_TOUCHED = "somebody writes another field of the target"
+    ACCOUNT_REVOKED = "a run's account refused for a while"
+    API_AWAY = "the Kubernetes API out of reach for everybody"
+    API_ANSWER_LOST = "answer to a guard's change of an object lost"
+    API_CHANGE_LATE = "a guard's change of an object arrives late"
     KUBELET_STOPPED = "kubelet stopped for a while"
 
 
+ABOUT_OBJECTS = frozenset(
+    {What.TARGET_TOUCHED, What.ACCOUNT_REVOKED, What.API_ANSWER_LOST, What.API_CHANGE_LATE}
+)
+"""They mean something only while the target is an object of the API."""
 IMPOSSIBLE: dict[tuple[InjectionState, What], str] = {}
 """Cells of the coverage table that cannot exist, with the reason."""
 
@@ -92,10 +120,10 @@ class Event:
     """A power cut: whether what was not synced had reached the disk by itself."""
 
 
-def prelude(state: InjectionState) -> tuple[Event, ...]:
-    """What leads to a state that no ordinary run is ever in."""
+def prelude(state: InjectionState, *, node: int = 1) -> tuple[Event, ...]:
+    """What leads to a state that no ordinary run is ever in. `node`: one that has an order."""
     if state is InjectionState.UNDO_STUCK:
-        return (Event(InjectionState.UNDOING, What.PARTITION, node=1, seconds=100.0),)
+        return (Event(InjectionState.UNDOING, What.PARTITION, node=node, seconds=100.0),)
     return ()
 
 

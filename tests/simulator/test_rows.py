@@ -370,7 +370,7 @@ def test_row_31_database_restored_from_an_old_backup(stage: Stage) -> None:
 
 
 def test_row_32_a_person_edits_the_manifest_in_mid_fault(stage: Stage) -> None:
-    event = Event(In.ACTIVE, What.MANIFEST_EDITED, after_s=2.0, node=1, seconds=160.0)
+    event = Event(In.ACTIVE, What.TARGET_EDITED, after_s=2.0, node=1, seconds=160.0)
     played = run(stage, event)
     assert "undo_stuck" in [state for _at, state in played.trail]
     assert (ended(played), played.verdict) == ("clean", "inconclusive")

@@ -15,8 +15,9 @@ from gamedays.scenarios.plan import NodeFault
 from guard.protocol import Component
 from tests.simulator.belay import Guards
 from tests.simulator.kernel import Process
+from tests.simulator.objects import CONFIG, CONTOUR, COREDNS, NODE, PRICES, REGISTRY, ROUTE
 from tests.simulator.operations import Break, Trap
-from tests.simulator.schedule import Event, Schedule, What
+from tests.simulator.schedule import OBJECT_FAULTS, Event, Schedule, What
 
 if TYPE_CHECKING:
     from gamedays.models import Gameday, Injection
@@ -43,6 +44,21 @@ def component_of(schedule: Schedule) -> Component:
     return Component.KUBE_APISERVER
 
 
+def object_of(schedule: Schedule) -> str:
+    """Which object of the API the fault changes or ends the pods of; empty: none."""
+    if (schedule.scenario, schedule.given) not in OBJECT_FAULTS:
+        return ""
+    return {
+        "bad-config": CONFIG,
+        "route-nowhere": ROUTE,
+        "route-invalid": ROUTE,
+        "registry-unusable": REGISTRY,
+        "envoy-control-plane-down": CONTOUR,
+        "coredns-down": COREDNS,
+        "node-drained": NODE,
+    }.get(dict(schedule.given).get("change", schedule.scenario), PRICES)
+
+
 class Troubles:
     def __init__(
         self,
@@ -62,6 +78,7 @@ class Troubles:
         self.covered: Counter[tuple[str, str]] = Counter()
         self._waiting = list(schedule.events)
         self._component = component_of(schedule)
+        self._object = object_of(schedule)
         self._under_way = 0
         self._do: dict[What, Callable[[Event], None]] = {
             What.CONDUCTOR_KILLED: lambda _event: self._each_conductor(Process.kill),
@@ -78,6 +95,7 @@ class Troubles:
             What.ALL_OF_OURS_KILLED: self._all_killed,
             What.GUARD_KILLED: lambda event: self._host(event).kill(),
             What.GUARD_STOPPED: lambda event: self._host(event).stop(event.seconds),
+            What.GUARD_GONE: self._guard_gone,
             What.GUARD_KILLED_AT_WRITE: self._killed_at_write,
             What.POWER_CUT: self._power_cut,
             What.POWER_CUT_AT_WRITE: self._power_cut_at_write,
@@ -97,8 +115,13 @@ class Troubles:
             What.CONDUCT_AGAIN: self._conduct_again,
             What.OLDER_INSTALLATION: self._older_installation,
             What.SECOND_FAULT_ASKED: self._second_fault,
-            What.MANIFEST_EDITED: self._edited,
-            What.FAULT_REVERTED: lambda event: self._machine(event).revert(self._component),
+            What.TARGET_EDITED: self._edited,
+            What.FAULT_REVERTED: self._reverted,
+            What.TARGET_TOUCHED: lambda _event: self._touched(),
+            What.ACCOUNT_REVOKED: self._revoked,
+            What.API_AWAY: self._api_away,
+            What.API_ANSWER_LOST: lambda event: self._api_breaks(event, "lose-answer"),
+            What.API_CHANGE_LATE: lambda event: self._api_breaks(event, "late"),
             What.KUBELET_STOPPED: self._kubelet_stopped,
         }
 
@@ -197,6 +220,10 @@ class Troubles:
 
     # -- nodes and guards -------------------------------------------------------------------------
 
+    def _guard_gone(self, event: Event) -> None:
+        self._host(event).go_away(event.seconds)
+        self._later(event.seconds, lambda: None)
+
     def _killed_at_write(self, event: Event) -> None:
         host = self._host(event)
         self._at_write(event, host.kill)
@@ -235,7 +262,44 @@ class Troubles:
         machine.kubelet_runs = False
         self._later(event.seconds, lambda: setattr(machine, "kubelet_runs", True))
 
+    def _reverted(self, event: Event) -> None:
+        if self._object:
+            self.universe.objects.put_back(self._object)
+        else:
+            self._machine(event).revert(self._component)
+
+    def _touched(self) -> None:
+        self.universe.objects.touch(self._object or NODE)
+
+    def _revoked(self, event: Event) -> None:
+        objects = self.universe.objects
+        objects.revoked_as = 401 if event.lucky else 403
+        objects.revoked_until = self.universe.kernel.now + event.seconds
+        self._later(event.seconds, lambda: None)
+
+    def _api_away(self, event: Event) -> None:
+        self.universe.objects.away_until = self.universe.kernel.now + event.seconds
+        self._later(event.seconds, lambda: None)
+
+    def _api_breaks(self, event: Event, kind: str) -> None:
+        """The next change that a guard sends; with `skip`, one after it."""
+        faults = self.universe.objects.faults
+        faults.extend([("", 0.0)] * event.skip)
+        faults.append((kind, min(event.seconds, 14.0)))
+
+    def _object_edited(self, event: Event) -> None:
+        """Before there is an order their change is over at once: what is broken is the original."""
+        objects, path = self.universe.objects, self._object
+        objects.edit(path)
+        if self._state() in ("planned", "preflight"):
+            objects.put_back(path)
+        elif path in objects.edited:
+            self._later(event.seconds + PERSON_S, lambda: objects.put_back(path))
+
     def _edited(self, event: Event) -> None:
+        if self._object:
+            self._object_edited(event)
+            return
         machine = self._machine(event)
         self.checker.edited.add(machine.name)
         machine.edit(self._component)

@@ -14,21 +14,25 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
+from core.errors import ClusterUnreachable
+from core.kube import Answer, Credentials
+from core.models import Cluster
 from gamedays.scenarios.plan import Endpoint
 from guard.protocol import Component, Policy
+from tests.object_store import OWNER
 from tests.simulator import quick
 from tests.simulator.belay import Belay, ProcessClock
 from tests.simulator.host import GuardHost, serves
 from tests.simulator.kernel import Event, Executor, Kernel
 from tests.simulator.machine import Machine
 from tests.simulator.network import Network
+from tests.simulator.objects import CA_PEM, CALL_S, SERVER, GuardApi, Objects, verb_of
 from tests.simulator.operations import Operations
 from tests.simulator.rows import Database, Rows
 
 if TYPE_CHECKING:
     import uuid
 
-    from core.models import Cluster
     from gamedays.probes.base import ProbeSpec
 
 BEGIN = dt.datetime(2026, 3, 2, 9, 0, tzinfo=dt.UTC)
@@ -54,8 +58,12 @@ class Universe:
         self.cluster_uid: uuid.UUID = cluster.uid
         self.machines = {name: Machine(self.kernel, name, tuple(Component)) for name in nodes}
         peers = list(self.machines.values())
+        self.objects = Objects(self.kernel, self.api_works)
+        self.objects.store.now = self.wall
         self.hosts = {
-            name: GuardHost(self.kernel, machine, peers, self._policy(name))
+            name: GuardHost(
+                self.kernel, machine, peers, self._policy(name), GuardApi(self.objects, machine)
+            )
             for name, machine in self.machines.items()
         }
         self.network = Network(self.kernel, self.hosts)
@@ -81,7 +89,36 @@ class Universe:
 
     def api_works(self) -> bool:
         machines = list(self.machines.values())
-        return any(serves(machine, Component.KUBE_APISERVER, machines) for machine in machines)
+        return not self.api_away and any(
+            serves(machine, Component.KUBE_APISERVER, machines) for machine in machines
+        )
+
+    @property
+    def api_away(self) -> bool:
+        """Nobody reaches any API server, whatever the servers do."""
+        return self.objects.away
+
+    def fresh_request(
+        self,
+        credentials: Credentials,
+        method: str,
+        path: str,
+        *,
+        server: str | None = None,
+        body: object | None = None,
+        content_type: str = "application/json",
+        timeout_s: float = 2.0,
+    ) -> Answer:
+        """`core.kube.fresh_request`: each is a step of the process that asks."""
+        process = self.kernel.process
+        assert process is not None
+        return self.operations.perform(
+            process,
+            f"kube:{verb_of(method, path)}",
+            lambda: self.objects.engine_asks(credentials, method, path, body, content_type),
+            ClusterUnreachable("the answer was lost"),
+            takes_s=CALL_S,
+        )
 
     def _send(self, injection_id: uuid.UUID) -> None:
         """Beat's message. What other schedules of this stage have planned is not of this world."""
@@ -110,7 +147,15 @@ class Universe:
             return Rows(self.database, kernel.process, self.operations)
 
         threading: Any = SimpleNamespace(Event=lambda: Event(kernel), get_native_id=lambda: 1)
-        time: Any = SimpleNamespace(monotonic=lambda: kernel.now)
+        time: Any = SimpleNamespace(monotonic=lambda: kernel.now, sleep=kernel.sleep)
+        kube: Any = SimpleNamespace(
+            Credentials=Credentials,
+            Answer=Answer,
+            fresh_request=self.fresh_request,
+            credentials_of=lambda _cluster: Credentials(server=SERVER, ca_pem=CA_PEM, token=OWNER),
+        )
+        clusters = Cluster.objects.filter(uid=self.cluster_uid)
+        only_this_one: Any = SimpleNamespace(objects=SimpleNamespace(active=lambda: clusters))
         quiet: Any = SimpleNamespace(stderr=io.StringIO())
         with contextlib.ExitStack() as patches:
             for target, replacement in (
@@ -122,6 +167,14 @@ class Universe:
                 ("gamedays.execution.restoration.ThreadPoolExecutor", executor),
                 ("gamedays.drivers.fleet.wait", kernel.wait),
                 ("gamedays.drivers.guard_client.time", time),
+                ("gamedays.drivers.objects.kube", kube),
+                ("gamedays.drivers.run_account.kube", kube),
+                ("gamedays.drivers.run_account.time", time),
+                ("gamedays.drivers.run_account.log", mock.Mock()),
+                ("gamedays.drivers.run_api.kube", kube),
+                ("gamedays.operations.run_accounts.kube", kube),
+                ("gamedays.operations.run_accounts.Cluster", only_this_one),
+                ("guard.faults.object.time", time),
                 ("gamedays.operations.runs.send_conduct", lambda _id: None),
                 ("gamedays.operations.due.send_conduct", self._send),
                 ("django.utils.timezone.now", self.wall),
