@@ -119,6 +119,7 @@ class GuardHost:
             session=f"session-{self.machine.name}-{self.workers}",
         )
         self.orders.changed = Condition(self.kernel)  # type: ignore[assignment]
+        self.orders.doing = Condition(self.kernel)  # type: ignore[assignment]
         health: Any = LocalHealth(self.machine, self._peers)
         node: Any = self.machine
         self.look = StatusLook(
@@ -131,7 +132,7 @@ class GuardHost:
         self.orders.start()
         self.came_back()
         while True:
-            self.orders.changed.wait(self.orders.advance())
+            self.orders.rest(self.orders.advance())
 
     # -- what happens to it -----------------------------------------------------------------------
 
