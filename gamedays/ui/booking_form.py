@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from core import selectors as core_selectors
 from core.models import Cluster, User
+from core.ui.dates import require_near
 from core.ui.timezone import zone_names, zone_or_utc
 from gamedays.operations.bookings import DURATION_MIN_MAX, DURATION_MIN_MIN
 
@@ -42,6 +43,7 @@ class BookingForm(forms.Form):
     )
     date = forms.DateField(
         label="Date",
+        validators=[require_near],
         error_messages=dict.fromkeys(("required", "invalid"), "Give a date, like 2027-03-09."),
     )
     time = forms.TimeField(

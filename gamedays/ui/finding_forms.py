@@ -9,6 +9,7 @@ from django import forms
 from django.utils import timezone
 
 from core.models import User
+from core.ui.dates import require_near
 from gamedays.choices import Severity
 from gamedays.operations.symptoms import (
     MARKS,
@@ -91,7 +92,7 @@ class SymptomForm(forms.Form):
 
 
 class FixForm(forms.Form):
-    """What was done. Only a run that began after `fixed_since` can prove it."""
+    """What was done. A run proves it that began after `fixed_since`, and after it was recorded."""
 
     what = forms.CharField(
         label="What was done", widget=forms.Textarea(attrs={"rows": 3}), max_length=4000
@@ -103,7 +104,7 @@ class FixForm(forms.Form):
         assume_scheme="https",
         help_text="The merge request, commit or runbook.",
     )
-    fixed_since_date = forms.DateField(label="Fixed since")
+    fixed_since_date = forms.DateField(label="Fixed since", validators=[require_near])
     fixed_since_time = forms.TimeField(label="at", input_formats=["%H:%M:%S", "%H:%M"])
 
     @property
@@ -117,7 +118,7 @@ class VerificationForm(forms.Form):
     """Break the same thing again: now, or at a time in one's own zone."""
 
     at = forms.ChoiceField(choices=[("now", "Now"), ("later", "At a time")], initial="now")
-    date = forms.DateField(label="Date", required=False)
+    date = forms.DateField(label="Date", required=False, validators=[require_near])
     time = forms.TimeField(label="Time", required=False, input_formats=["%H:%M", "%H:%M:%S"])
 
     def clean(self) -> dict[str, Any]:

@@ -44,3 +44,35 @@ def test_a_number_that_no_row_has_finds_nothing(cast: Cast, client_of: As) -> No
     lea = client_of("lea")
     for path in ("/gamedays/{}/", "/findings/{}/"):
         assert lea.get(path.format("9" * 30)).status_code == 404
+
+
+@pytest.mark.parametrize("day", ["9999-12-31", "0001-01-01"])
+def test_a_day_at_the_end_of_the_calendar_is_told_beside_its_field(
+    day: str, cast: Cast, client_of: As
+) -> None:
+    cast.lea.time_zone = "Asia/Tokyo" if day < "1" else "America/New_York"
+    cast.lea.save()
+    lea = client_of("lea")
+    finding = factories.make_finding(cast, factories.make_run(cast))
+    for path, form in (
+        (f"/findings/{finding.pk}/verify/", {"at": "later", "date": day, "time": "23:59"}),
+        (
+            f"/findings/{finding.pk}/fix/",
+            {"what": "x", "fixed_since_date": day, "fixed_since_time": "00:00"},
+        ),
+        (
+            "/gamedays/book/",
+            {
+                "title": "t",
+                "cluster": str(cast.cluster.pk),
+                "date": day,
+                "time": "23:59",
+                "time_zone": cast.lea.time_zone,
+                "duration_min": "60",
+                "facilitator": str(cast.erik.pk),
+            },
+        ),
+    ):
+        answer = lea.post(path, form)
+        assert answer.status_code == 422, path
+        assert "years away" in answer.content.decode(), path
