@@ -265,6 +265,11 @@ def _sentence(title: str, measured: Measured | None, bound: float, result: str) 
     if result == _UNKNOWN or measured is None:
         if measured is None:
             return f"“{title}” has no window to judge: the run did not get that far."
+        if measured.seconds < WINDOW_MIN_S:
+            return (
+                f"“{title}” can be judged for {measured.seconds:.0f} s only, and {WINDOW_MIN_S} s "
+                "are the least: unknown. Hold the fault for longer, or watch longer afterwards."
+            )
         return (
             f"“{title}” was seen in only {measured.covered_s} of {measured.seconds:.0f} seconds: "
             "unknown."

@@ -55,6 +55,15 @@ def test_what_must_hold_afterwards_may_fail_while_the_fault_is_live(cast: Cast) 
     assert done.verdict == Verdict.HELD
 
 
+def test_a_window_that_is_too_short_to_judge_says_so_and_what_to_do(cast: Cast) -> None:
+    """Ten seconds of grace leave two of this hold: nothing was unseen, there was nothing to see."""
+    done = begin(cast, make_fake(cast.cluster), hold_s=12).to_the_end()
+    assert done.verdict == Verdict.INCONCLUSIVE
+    assert "can be judged for 2 s only" in done.reason
+    assert "Hold the fault for longer" in done.reason
+    assert "was seen in only" not in done.reason
+
+
 def test_an_alert_may_be_silent_before_the_fault(cast: Cast) -> None:
     """It is expected to be: a steady state with a firing alert would be the strange one."""
     _probe(cast, ProbeKind.ALERT_EXPECTED, must_hold=MustHold.THROUGHOUT)
