@@ -110,6 +110,13 @@ def prepare(run: Run, world: World) -> tuple[dict[str, Any], dict[str, Any]]:
                 "it is undone."
             )
         before[node] = _fingerprint(reply.value)
+    # Half a minute may have gone by since the first look: what made it safe may not hold any more.
+    problems = get_scenario(run.scenario_key).preflight(
+        run.parameters,
+        cluster_state({node: reply.value for node, reply in replies.items() if reply.value}),
+    )
+    if problems:
+        raise NotReadyError(" ".join(problems))
     faults = resolve(run, world)
     fingerprint: dict[str, Any] = {"nodes": before}
     fingerprint |= restoration_cuts.reached_before(faults.values(), world)

@@ -409,6 +409,21 @@ def test_row_35_a_degraded_etcd_is_refused(cast: Cast, fake: FakeWorld) -> None:
     assert "arm" not in fake.guards.asked
 
 
+def test_row_35_an_etcd_that_degrades_during_the_checks_is_refused(
+    cast: Cast, fake: FakeWorld
+) -> None:
+    """Half a minute may lie between the first look and the arming: the undo is rehearsed in it."""
+    story = begin(cast, fake)
+    story.to(_S.PREFLIGHT)
+    began = fake.clock.ticks
+    story.go(lambda _i: fake.clock.ticks - began > 3)
+    fake.guards.machines["qa-1"].healthy = False
+    done = story.to_the_end()
+    assert done.state == _S.REFUSED
+    assert "degraded" in done.reason
+    assert not any(machine.injections for machine in fake.guards.machines.values())
+
+
 def test_row_41_a_red_steady_state_is_refused(cast: Cast, fake: FakeWorld) -> None:
     fake.watch.silent = {"shop"}
     done = begin(cast, fake).to_the_end()
