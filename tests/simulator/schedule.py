@@ -82,6 +82,7 @@ class What(StrEnum):
     DATABASE_AWAY = "database away"
     DATABASE_RESTORED = "database restored from a backup"
     ABORT = "abort"
+    EMERGENCY_STOP = "emergency stop, its setter alive or dead"
     CONDUCT_AGAIN = "message to conduct delivered five times"
     OLDER_INSTALLATION = "an older copy of Belay arms its own order"
     SECOND_FAULT_ASKED = "second fault asked for"

@@ -443,6 +443,17 @@ def test_row_45_a_conductor_that_wakes_up_between_its_commit_and_its_inject(stag
     assert {one.status for one in injects} == {409}
 
 
+@pytest.mark.parametrize("setter_lives", [True, False])
+def test_row_48_emergency_stop_in_every_state(stage: Stage, setter_lives: bool) -> None:
+    for state in STATES:
+        played = run(stage, Event(state, What.EMERGENCY_STOP, after_s=0.001, lucky=setter_lives))
+        assert ended(played) in ("clean", "refused")
+        if state in (In.PLANNED, In.PREFLIGHT, In.ARMING):
+            assert hits(played) == 0, f"nothing is armed under a stop that was set in {state}"
+    stop = Event(In.ACTIVE, What.EMERGENCY_STOP, after_s=1.0, lucky=setter_lives)
+    assert max(lasted(run(stage, stop))) < 1.0 + 5.0
+
+
 def test_an_order_that_cannot_be_read_back_is_never_injected_anywhere(stage: Stage) -> None:
     """A guard that says armed although nothing of it is on its disk."""
 

@@ -10,6 +10,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from core.errors import Conflict, DomainError
+from core.models import EmergencyStop
+from core.selectors import current_stop
+from gamedays.operations.emergency import set_emergency_stop
 from gamedays.operations.runs import abort_injection, start_gameday
 from gamedays.scenarios.plan import NodeFault
 from guard.protocol import Component
@@ -80,6 +83,7 @@ class Troubles:
         self._component = component_of(schedule)
         self._object = object_of(schedule)
         self._under_way = 0
+        self.stopped_at: float | None = None
         self._do: dict[What, Callable[[Event], None]] = {
             What.CONDUCTOR_KILLED: lambda _event: self._each_conductor(Process.kill),
             What.CONDUCTOR_STOPPED: self._conductor_stopped,
@@ -112,6 +116,7 @@ class Troubles:
             What.DATABASE_AWAY: self._database_away,
             What.DATABASE_RESTORED: self._restored,
             What.ABORT: self._abort,
+            What.EMERGENCY_STOP: self._emergency_stop,
             What.CONDUCT_AGAIN: self._conduct_again,
             What.OLDER_INSTALLATION: self._older_installation,
             What.SECOND_FAULT_ASKED: self._second_fault,
@@ -364,6 +369,17 @@ class Troubles:
         with contextlib.suppress(DomainError):
             abort_injection(actor=self.cast.vera, injection=self.injection)
         self.universe.database.committed()
+
+    def _emergency_stop(self, event: Event) -> None:
+        """`lucky`: whoever set it lived to abort what is live; otherwise the watchdog must."""
+        if self.universe.database.away or current_stop() is not None:
+            return
+        if event.lucky:
+            set_emergency_stop(actor=self.cast.vera, why="the shop is down")
+        else:
+            EmergencyStop.objects.create(set_by=self.cast.vera, why="the shop is down")
+        self.universe.database.committed()
+        self.stopped_at = self.universe.kernel.now
 
     def _conduct_again(self, event: Event) -> None:
         for _ in range(5):
