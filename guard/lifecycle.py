@@ -67,6 +67,29 @@ class Lifecycle:
             ) from error
         return Order(recipe=recipe, credential=request.credential)
 
+    def intend(self, order: Order, now: float) -> Order:
+        """Look at the target once more, and journal that it is struck now: the strike itself may
+        come only after that."""
+        try:
+            order = self.driver(order).check(order, self.world)
+        except OSError as error:
+            raise RefusedError(
+                Code.TARGET_ABSENT, f"the target cannot be looked at any more: {error}"
+            ) from error
+        order = order.replace(
+            phase=Phase.INJECTING, injected_boottime=now, injected_at=self.clock.wall()
+        )
+        try:
+            self.ledger.write_or_raise(order)
+        except OSError as error:
+            raise RefusedError(
+                Code.DISK,
+                f"order {order.order_id} was not injected, the intent could not be written"
+                f" to the node's disk: {error}. The order is still armed; undo it.",
+            ) from error
+        log("injecting", order_id=order.order_id, kind=order.recipe.fault.kind)
+        return order
+
     # -- what is due ------------------------------------------------------------------------
 
     def take_up(self) -> None:

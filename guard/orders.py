@@ -142,31 +142,12 @@ class Orders:
             return self._life.report(self._require(order.order_id))
 
     def _about_to_inject(self, request: InjectRequest) -> Order:
-        """The order, once its intent is on the disk."""
         self._settle()
         self._fresh(request.session, request.sequence)
         order = self._require(request.order_id)
         now = self._clock.boottime()
         check_inject(order, self.policy, now)
-        try:
-            order = self._life.driver(order).check(order, self._world)
-        except OSError as error:
-            raise RefusedError(
-                Code.TARGET_ABSENT, f"the target cannot be looked at any more: {error}"
-            ) from error
-        order = order.replace(
-            phase=Phase.INJECTING, injected_boottime=now, injected_at=self._clock.wall()
-        )
-        try:
-            self._ledger.write_or_raise(order)
-        except OSError as error:
-            raise RefusedError(
-                Code.DISK,
-                f"order {order.order_id} was not injected, the intent could not be written"
-                f" to the node's disk: {error}. The order is still armed; undo it.",
-            ) from error
-        log("injecting", order_id=order.order_id, kind=order.recipe.fault.kind)
-        return order
+        return self._life.intend(order, now)
 
     def _strike(self, order: Order) -> None:
         failure = ""

@@ -53,7 +53,10 @@ def measure(
         },
     )
     place = Place(plan=plan, fleet=fleet, driver=driver, owner=Owner(plan))
-    for case in cases(plan):
+    chosen = cases(plan)
+    if unknown := set(only) - (known := {case.scenario for case in chosen}):
+        raise AssertionError(f"--scenario {min(unknown)!r}: choose from {', '.join(sorted(known))}")
+    for case in chosen:
         if not only or case.scenario in only:
             _measure_case(report, place, case, say)
 

@@ -87,8 +87,8 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "the guard strikes before its intent is on the disk",
-        "guard.orders:Orders._about_to_inject",
-        (("self._ledger.write_or_raise(order)", "self._ledger.order = order"),),
+        "guard.lifecycle:Lifecycle.intend",
+        (("self.ledger.write_or_raise(order)", "self.ledger.order = order"),),
         rows.test_a_run_that_nothing_disturbs_holds,
     ),
     Mutation(
