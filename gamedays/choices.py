@@ -128,6 +128,7 @@ class ProbeKind(models.TextChoices):
     PROMETHEUS = "prometheus", "Prometheus query"
     ALERT_EXPECTED = "alert_expected", "Alert expected"
     ENVOY_STAT = "envoy_stat", "Envoy's own figure"
+    ROUTE_CHANGE = "route_change", "Route change reaches Envoy"
 
 
 class MustHold(models.TextChoices):

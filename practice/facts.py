@@ -51,6 +51,10 @@ class RangeFacts:
     guard_image: str
     """Name of the guard's image as it is in every node's store; empty when there is none."""
     proxy_admin: str
+    canary_host: str = ""
+    """The Host header of the owner's canary route at `shop_url`; empty: a range without one."""
+    envoy_stats: list[str] = field(default_factory=list)
+    """Where each node's Envoy tells its own figures, in the order of `nodes`."""
     weaknesses: dict[str, bool] = field(default_factory=dict)
     """Whether each known weakness is fixed."""
 

@@ -6,7 +6,7 @@ import base64
 import json
 from typing import Any
 
-from practice import owner_runs
+from practice import owner_runs, route_canary
 from practice.cluster import apply, get, kubectl
 from practice.plan import Plan
 from practice.system import write_atomic
@@ -24,6 +24,9 @@ def introduce(plan: Plan) -> None:
     uid = get(plan, "namespace", "kube-system")["metadata"]["uid"]
     apply(plan, objects(uid))
     apply(plan, owner_runs.objects([node.name for node in plan.nodes]))
+    account = f"system:serviceaccount:{NAMESPACE}:belay"
+    apply(plan, route_canary.objects(NAMESPACE, account))
+    apply(plan, _granted("Role", "belay-route-canary", NAMESPACE, route_canary.rules()))
     if plan.kubeconfig.exists():
         return
     token = kubectl(

@@ -19,6 +19,8 @@ WORKERS_MOST = 4
 SLOTS = 10
 """How many ranges can stand beside each other: each has a slot, and addresses of its own."""
 SHOP_HOST = "shop.qa.local"
+ENVOY_STATS_PORT = 8002
+"""Where Contour lets each Envoy tell its figures, on the node's own network."""
 LEGACY_PORT = 9001
 API_PORT = 6443
 EDGE_PORT = 80

@@ -22,6 +22,7 @@ from practice import (
     preflight,
     proxy,
     registry,
+    route_canary,
     trickle,
     versions,
     weaknesses,
@@ -31,7 +32,14 @@ from practice.components import Built
 from practice.facts import NodeFacts, RangeFacts, Reporter
 from practice.imagefile import Image
 from practice.keeper import Service
-from practice.plan import LEGACY_PORT, REGISTRY_NODE_PORT, SHOP_HOST, Node, Plan
+from practice.plan import (
+    ENVOY_STATS_PORT,
+    LEGACY_PORT,
+    REGISTRY_NODE_PORT,
+    SHOP_HOST,
+    Node,
+    Plan,
+)
 from practice.steps import COLD_BUILD_S, join_step, steps_of
 from practice.system import SYSTEM_PATH, CommandError, RangeError, wait_until
 
@@ -320,6 +328,8 @@ def facts(plan: Plan, phase: str, *, guard_image: str) -> RangeFacts:
         ],
         shop_url=plan.shop_url,
         shop_host=SHOP_HOST,
+        canary_host=route_canary.HOST,
+        envoy_stats=[f"http://{node.address}:{ENVOY_STATS_PORT}" for node in plan.nodes],
         legacy_url=plan.legacy_url,
         guard_image=guard_image,
         proxy_admin=plan.proxy_admin,

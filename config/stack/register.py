@@ -13,7 +13,7 @@ from core.models import Cluster, User
 from core.operations.clusters import look_at_cluster, record_cluster_setup, register_cluster
 from gamedays.operations.clusters import retire_cluster
 from gamedays.operations.guards import guards_in_place, install_guards
-from gamedays.operations.probes import UserProbe, create_standard_probes
+from gamedays.operations.probes import UserProbe, create_envoy_probes, create_standard_probes
 from gamedays.operations.sample import link_sample_service, sample_team
 from practice.facts import Progress, RangeFacts
 
@@ -104,6 +104,13 @@ def register_range(range_name: str) -> Cluster:
                 host=facts.shop_host,
             )
         ],
+    )
+    create_envoy_probes(
+        actor=actor,
+        cluster=cluster,
+        stats=dict(zip((node.name for node in facts.nodes), facts.envoy_stats, strict=False)),
+        canary_url=facts.shop_url,
+        canary_host=facts.canary_host,
     )
     link_sample_service(cluster=cluster, legacy_address=facts.legacy_url)
     record_cluster_setup(

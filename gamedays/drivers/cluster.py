@@ -95,6 +95,9 @@ class ClusterDriver:
     def mint(self, order_id: str, targets: Iterable[ObjectTarget], lives_s: int) -> Credential:
         return self._accounts.mint(order_id, targets, lives_s)
 
+    def end_pod(self, order_id: str, target: ObjectTarget) -> None:
+        self._accounts.end_pod(order_id, target)
+
     def unmint(self, order_id: str) -> None:
         self._accounts.unmint(order_id)
 

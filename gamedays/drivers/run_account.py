@@ -21,7 +21,16 @@ import structlog
 
 from core import kube
 from core.errors import ClusterRefused, ClusterUnreachable, DomainError
-from gamedays.drivers.run_api import NAMESPACE, ORDER, RunApi, accounts, cannot, label, roles
+from gamedays.drivers.run_api import (
+    NAMESPACE,
+    ORDER,
+    RunApi,
+    accounts,
+    cannot,
+    end_pod,
+    label,
+    roles,
+)
 from gamedays.drivers.run_rights import (
     RBAC,
     Right,
@@ -64,6 +73,7 @@ class RunAccounts:
         self._credentials = credentials
         self._api = RunApi(credentials)
         self._api_servers = dict(api_servers or {})
+        self._minted: dict[str, kube.Credentials] = {}
 
     def mint(self, order_id: str, targets: Iterable[ObjectTarget], lives_s: int) -> Credential:
         """An account for exactly these objects, whose rights are seen to be in effect.
@@ -93,6 +103,7 @@ class RunAccounts:
         except DomainError:
             self._unmint_quietly(order_id)
             raise
+        self._minted[order_id] = minted
         return Credential(
             server=self._credentials.server,
             ca_pem=self._credentials.ca_pem,
@@ -122,6 +133,18 @@ class RunAccounts:
                 "the namespace in; SECURITY.md says how.",
                 code="cannot_mint",
             )
+
+    def end_pod(self, order_id: str, target: ObjectTarget) -> None:
+        """Delete exactly that pod, with the account that was minted here for the order.
+
+        Raises:
+            ClusterRefused: no account of this process, no such right, or another pod by now.
+            ClusterUnreachable: the API gave no answer.
+        """
+        minted = self._minted.get(order_id)
+        if minted is None:
+            raise ClusterRefused("The run's account is another process's.", code="no_account")
+        end_pod(minted, target)
 
     def unmint(self, order_id: str) -> None:
         """Remove the account and everything that it could do; nothing to do is no error.

@@ -7,7 +7,8 @@ from urllib.parse import quote
 
 from core import kube
 from core.errors import ClusterRefused, ClusterUnreachable, DomainError
-from gamedays.drivers.run_rights import RBAC, Right
+from gamedays.drivers.run_rights import RBAC, Right, path_of
+from gamedays.scenarios.plan import ObjectTarget
 
 Object = dict[str, Any]
 NAMESPACE = "belay-runs"
@@ -73,6 +74,21 @@ class RunApi:
         if answer.status not in (200, 201):
             raise cannot("the cluster did not say what Belay's account may do", answer)
         return bool(answer.json().get("status", {}).get("allowed"))
+
+
+def end_pod(minted: kube.Credentials, target: ObjectTarget) -> None:
+    """Delete a pod with a run's own credential, only while it is still the one that was meant."""
+    options = {"preconditions": {"uid": target.uid}}
+    answer = kube.fresh_request(minted, "DELETE", path_of(target), body=options, timeout_s=_CALL_S)
+    if answer.status in (200, 202):
+        return
+    if answer.status >= 500 or answer.status == 429:
+        raise ClusterUnreachable(f"HTTP {answer.status} when asked to delete {target.name}")
+    raise ClusterRefused(
+        f"The cluster did not delete pod {target.namespace}/{target.name} (HTTP {answer.status}): "
+        "it is gone already, or the run's account lost its right.",
+        code="pod_not_ended",
+    )
 
 
 def accounts() -> str:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _SEEN_AGAIN = dt.timedelta(seconds=8)
 _HAS_PROCESSES = ("Running", "Terminating")
+_ON_ITS_WAY = ("ContainerCreating", "PodInitializing")
+"""What a pod says that is being started: no trouble that would replace one that was named."""
 _REASON_MAX = 120
 _UID_MAX = 64
 """The columns' lengths: an annotation of a pod may be longer, and is whoever's who made it."""
@@ -99,6 +101,9 @@ def _differs(record: PodRecord, sighting: PodSighting, census: PodCensus) -> boo
 
 
 def _apply(record: PodRecord, sighting: PodSighting, census: PodCensus, *, before: bool) -> None:
+    # What has not changed is not written every time: a pod that is ready now was not, until now.
+    if sighting.ready is False or (sighting.ready and record.ready is False):
+        record.last_unready_at = census.at
     record.last_seen_at = census.at
     record.source = census.source
     record.gone_at = None
@@ -106,10 +111,8 @@ def _apply(record: PodRecord, sighting: PodSighting, census: PodCensus, *, befor
     record.namespace, record.name = sighting.namespace, sighting.name
     record.phase, record.ready = sighting.phase, sighting.ready
     record.restarts, record.reason = sighting.restarts, redact_text(sighting.reason)[:_REASON_MAX]
-    if sighting.reason:
+    if sighting.reason and not (record.worst_reason and sighting.reason in _ON_ITS_WAY):
         record.worst_reason = record.reason
-    if sighting.ready is False:
-        record.last_unready_at = census.at
     if before:
         # What had failed by then was not running, and nothing can terminate it any more.
         record.existed_before = sighting.phase != FAILED

@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gamedays.choices import EntryKind, InjectionState
-from gamedays.execution import arming, preflight, rehearsal
+from gamedays.execution import arming, meanwhile, preflight, rehearsal
 from gamedays.execution.recipe import NotReadyError
 from gamedays.execution.rehearsal import Rehearsal
 from gamedays.execution.stops import Breach, StopConditions
@@ -43,6 +43,7 @@ class Conductor(WayBack):
         super().__init__(injection_id, fence, world)
         self._may_inject = False
         self._injected_here = False
+        self._happened = False
         self._steady_tally: dict[int, tuple[int, int]] = {}
         self._preflight_done = False
         self._watching_since: float | None = None
@@ -91,7 +92,7 @@ class Conductor(WayBack):
         ready = self._pods_counted and self._rehearsal.done
         if waited < STEADY_S or not ready or now.now() < run.due_at:
             return TICK_S
-        problems = preflight.steady(self._steady_tally, self._world)
+        problems = preflight.steady(run, self._steady_tally, self._world)
         if problems:
             return self._refuse(run, " ".join(problems))
         unrehearsed = self._world.rows.unrehearsed(run, preflight.targets(run, self._world))
@@ -211,6 +212,9 @@ class Conductor(WayBack):
         itself = arming.undone_by_itself(run, self._world)
         if itself:
             return self._begin_undo(run, itself)
+        if not self._happened and self._in_state_s() >= meanwhile.AFTER_S:
+            self._happened = True  # whatever comes of it, never a second time
+            meanwhile.happen(run, self._world)
         return min(TICK_S, max(0.0, hold_s - self._in_state_s()))
 
     def _count(self, run: Run, samples: list[Sample]) -> None:

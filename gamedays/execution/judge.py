@@ -10,12 +10,14 @@ from typing import Any
 
 from gamedays.choices import Alarm, EntryKind, MustHold, ProbeKind, Verdict
 from gamedays.execution.judge_alerts import judge_alert
+from gamedays.execution.judge_meanwhile import judge_happening
 from gamedays.execution.pods import judge_pods, judge_terminations
 from gamedays.execution.stops import judge_stop
 from gamedays.execution.world import Judged
 from gamedays.models import Injection, Probe, SampleBlock
 from gamedays.probes.registry import KINDS
 from gamedays.scenarios.base import Expectation, Window
+from gamedays.scenarios.plan import happenings_of
 from gamedays.scenarios.registry import get_scenario
 
 COVERAGE = 0.7
@@ -91,6 +93,7 @@ def judge_run(injection: Injection, *, ended_at: dt.datetime) -> Judged:
     if scenario.judges_pods:
         lines.append(judge_pods(injection, ended_at=ended_at))
     lines.append(judge_terminations(injection))
+    lines += [judge_happening(injection, each) for each in happenings_of(injection.recipe)]
     lines += _judge_stops(injection, probes, marks)
     verdict, reason = _verdict(injection, lines, probes)
     return Judged(verdict=verdict, reason=reason, lines=lines)

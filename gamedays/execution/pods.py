@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from gamedays.choices import PodSource
 from gamedays.models import Injection, PodRecord
-from gamedays.scenarios.plan import PodName, faults_of
+from gamedays.scenarios.plan import PodName, faults_of, happenings_of
 from gamedays.scenarios.registry import get_scenario
 
 if TYPE_CHECKING:
@@ -216,12 +216,13 @@ def late_pods(injection: Injection) -> list[PodRecord]:
 
 def _expected_deaths(injection: Injection, scenario: Scenario) -> Any:
     faults = faults_of(injection.recipe)
+    meanwhile = {each.target.uid for each in happenings_of(injection.recipe)}
 
     def expected(record: PodRecord) -> bool:
         pod = PodName(
             node=record.node, namespace=record.namespace, name=record.name, uid=record.uid
         )
-        return scenario.expects_death(pod, faults)
+        return record.uid in meanwhile or scenario.expects_death(pod, faults)
 
     return expected
 

@@ -6,8 +6,9 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from core.errors import ClusterUnreachable, DomainError
+from gamedays.choices import MustHold
 from gamedays.drivers.fleet import NodeStatus, Phase, too_old
-from gamedays.execution import restoration_cuts, restoration_objects
+from gamedays.execution import meanwhile, restoration_cuts, restoration_objects
 from gamedays.execution.recipe import NotReadyError, as_recipe, plan_of, resolve, target_nodes
 from gamedays.probes.registry import KINDS
 from gamedays.scenarios.base import ClusterState, ComponentState
@@ -69,7 +70,7 @@ def look(run: Run, world: World) -> list[str]:
     return problems or _names_that_stand_for_nothing(run, world)
 
 
-def steady(samples: dict[int, tuple[int, int]], world: World) -> list[str]:
+def steady(run: Run, samples: dict[int, tuple[int, int]], world: World) -> list[str]:
     """`samples`: probe id → (passed, attempts). Reasons why the state is not steady."""
     if not world.watch.probes:
         return [
@@ -79,7 +80,14 @@ def steady(samples: dict[int, tuple[int, int]], world: World) -> list[str]:
             )
         ]
     problems = []
+    judged = {
+        expectation.probe_kind
+        for expectation in get_scenario(run.scenario_key).expectations(run.parameters)
+    }
     for probe in world.watch.probes:
+        only_seen = probe.must_hold == MustHold.SCENARIO and probe.kind not in judged
+        if only_seen and KINDS[probe.kind].steady_where_judged:
+            continue
         passed, attempts = samples.get(probe.id, (0, 0))
         if attempts == 0:
             problems.append(f"“{probe.title}” could not be looked at: unknown is not steady.")
@@ -126,7 +134,7 @@ def prepare(run: Run, world: World) -> tuple[dict[str, Any], dict[str, Any]]:
             fingerprint["objects"] = world.cluster.fingerprint(targets)
         except DomainError as error:
             raise NotReadyError(error.message) from error
-    return as_recipe(run, faults), fingerprint
+    return as_recipe(run, faults, meanwhile.resolve(run, world, faults)), fingerprint
 
 
 def cluster_state(statuses: dict[str, NodeStatus]) -> ClusterState:
@@ -148,7 +156,7 @@ def cluster_state(statuses: dict[str, NodeStatus]) -> ClusterState:
 def _names_that_stand_for_nothing(run: Run, world: World) -> list[str]:
     """Resolved once more when the recipe is written; here only to refuse early."""
     try:
-        resolve(run, world)
+        meanwhile.resolve(run, world, resolve(run, world))
     except NotReadyError as error:
         return [str(error)]
     return []

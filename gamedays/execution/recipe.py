@@ -9,10 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from core.errors import DomainError
-from gamedays.scenarios.plan import Endpoint, FaultPlan, NodeFault
+from gamedays.scenarios.plan import Endpoint, FaultPlan, Happening, NodeFault
 from gamedays.scenarios.registry import get_scenario
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from gamedays.execution.world import Run, World
 
 
@@ -58,11 +60,15 @@ def resolve(run: Run, world: World) -> dict[str, NodeFault]:
     return dict(plan.nodes)
 
 
-def as_recipe(run: Run, faults: dict[str, NodeFault]) -> dict[str, Any]:
-    return {
+def as_recipe(
+    run: Run, faults: dict[str, NodeFault], meanwhile: Iterable[Happening] = ()
+) -> dict[str, Any]:
+    recipe: dict[str, Any] = {
         "order": run.order_id,
         "faults": {node: fault.as_data() for node, fault in sorted(faults.items())},
     }
+    happenings = [each.as_data() for each in meanwhile]
+    return recipe | ({"meanwhile": happenings} if happenings else {})
 
 
 def _endpoints(plan: FaultPlan, world: World) -> tuple[Endpoint, ...]:

@@ -184,6 +184,10 @@ class ClusterPort(Protocol):
         """An account that may do exactly what changing and restoring these objects needs, with a
         token that lives so long. `ClusterRefused` or `ClusterUnreachable`."""
 
+    def end_pod(self, order_id: str, target: ObjectTarget) -> None:
+        """Delete exactly that pod with the account that this process minted for the order.
+        `ClusterRefused` (nothing of that UID, no such right) or `ClusterUnreachable`."""
+
     def unmint(self, order_id: str) -> None:
         """Remove the account; nothing to remove is no error. `ClusterRefused` or
         `ClusterUnreachable` where something is left: call again."""

@@ -75,7 +75,7 @@ class PodRecord(models.Model):
     worst_reason = models.CharField(max_length=120, blank=True)
     """The last trouble that was named, kept when the pod is well again (`CrashLoopBackOff`)."""
     last_unready_at = models.DateTimeField(null=True)
-    """When the API last showed it as not ready: it may have come back, but late."""
+    """When the API last showed it as not ready, or first as ready again: it may have come late."""
 
     class Meta:
         ordering = ("node", "namespace", "name", "uid")

@@ -16,12 +16,15 @@ from gamedays.choices import (
 )
 from gamedays.execution.judge import marks_of, measure_window, result_of
 from gamedays.execution.judge_alerts import judge_alert
+from gamedays.execution.judge_meanwhile import judge_happening
 from gamedays.execution.pods import judge_pods, judge_terminations
 from gamedays.execution.stops import judge_stop, met_conditions
 from gamedays.models import Finding, Fix, Injection, Probe, Recurrence, Verification
+from gamedays.scenarios.plan import happenings_of
 from gamedays.scenarios.registry import get_scenario
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Mapping
 
 _BY_RESULT = {
@@ -210,10 +213,8 @@ def _look_for_symptom(
         return Outcome.INCONCLUSIVE, injection.doubt, {}
     symptom = finding.symptom
     kind, ended_at = symptom["kind"], injection.ended_at or timezone.now()
-    if kind == "pods":
-        return _answer(judge_pods(injection, ended_at=ended_at))
-    if kind == "terminations":
-        return _answer(judge_terminations(injection))
+    if kind in ("pods", "terminations", "meanwhile"):
+        return _count_pods(symptom, injection, ended_at)
     probe = Probe.objects.filter(cluster=injection.cluster_id, key=symptom["probe"]).first()
     if probe is None:
         return Outcome.INVALID, f"The probe {symptom['probe']!r} is not there any more.", {}
@@ -238,6 +239,21 @@ def _look_for_symptom(
         f"least {symptom['min_passed_share']:.0%} have to pass."
     )
     return _BY_RESULT[result], explanation, measured.as_data()
+
+
+def _count_pods(
+    symptom: Mapping[str, Any], injection: Injection, ended_at: dt.datetime
+) -> tuple[Outcome, str, dict[str, Any]]:
+    """A symptom that the ledger of pods tells, again."""
+    if symptom["kind"] == "pods":
+        return _answer(judge_pods(injection, ended_at=ended_at))
+    if symptom["kind"] == "terminations":
+        return _answer(judge_terminations(injection))
+    for each in happenings_of(injection.recipe):
+        line = judge_happening(injection, each)
+        if line["key"] == symptom["key"]:
+            return _answer(line)
+    return Outcome.INVALID, "Nothing of that kind was to happen in this run.", {}
 
 
 def _answer(line: Mapping[str, Any]) -> tuple[Outcome, str, dict[str, Any]]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from django.db.models import Max
 
 from core.errors import Invalid, NotAllowed
 from gamedays.choices import ProbeKind
@@ -19,8 +21,8 @@ USER_PATIENCE_S = 4.0
 CLIENT_PATIENCE_S = 3.0
 """An API server whose etcd is gone keeps a request for up to a minute; three seconds tell."""
 
-_OURS = ("api-read", "api-write", "api-readyz")
-_OURS_BY_NODE = ("api-readyz-", "etcd-")
+_OURS = ("api-read", "api-write", "api-readyz", "route-change")
+_OURS_BY_NODE = ("api-readyz-", "etcd-", "envoy-connected-")
 
 
 @dataclass(frozen=True)
@@ -105,8 +107,52 @@ def create_standard_probes(
                 "target": node.name,
             },
         ]
+    return _make(cluster, wanted)
+
+
+def create_envoy_probes(
+    *, actor: User, cluster: Cluster, stats: Mapping[str, str], canary_url: str, canary_host: str
+) -> list[Probe]:
+    """Probes of an edge of Contour and Envoy: is each Envoy connected to its control plane, and
+    does a route change arrive? Those that are there already are left as they are.
+
+    `stats`: node → where its Envoy tells its figures. `canary_host` is empty where the owner made
+    no canary route. They are judged only by scenarios that speak of them.
+
+    Raises:
+        NotAllowed: the actor is no platform owner.
+        Invalid: an address that is none.
+    """
+    if not actor.is_superuser:
+        raise NotAllowed("Only a platform owner may set up a cluster's probes.")
+    wanted: list[dict[str, Any]] = [
+        {
+            "key": f"envoy-connected-{node}",
+            "title": f"Envoy on {node} has its control plane",
+            "kind": ProbeKind.ENVOY_STAT,
+            "target": node,
+            "parameters": clean_parameters(ProbeKind.ENVOY_STAT, {"url": url}),
+        }
+        for node, url in stats.items()
+    ]
+    if canary_host:
+        given = {"url": canary_url, "host": canary_host}
+        wanted.append(
+            {
+                "key": "route-change",
+                "title": "Route changes reach Envoy",
+                "kind": ProbeKind.ROUTE_CHANGE,
+                "parameters": clean_parameters(ProbeKind.ROUTE_CHANGE, given),
+            }
+        )
+    return _make(cluster, wanted)
+
+
+def _make(cluster: Cluster, wanted: list[dict[str, Any]]) -> list[Probe]:
     probes = []
-    for position, values in enumerate(wanted):
+    last = Probe.objects.filter(cluster=cluster).aggregate(last=Max("position"))["last"]
+    first = 0 if last is None else last + 1
+    for position, values in enumerate(wanted, start=first):
         key = values.pop("key")
         defaults = {"timeout_s": CLIENT_PATIENCE_S, **values, "position": position}
         probe, _made = Probe.objects.get_or_create(cluster=cluster, key=key, defaults=defaults)

@@ -98,6 +98,9 @@ class Kind:
     """What a new probe of this kind is judged by, unless its maker chooses otherwise."""
     steady: bool = True
     """Whether it has to pass before a fault begins. An alert does not: it is expected later."""
+    steady_where_judged: bool = False
+    """Whether that is asked only where the scenario, or the people of the cluster, judge it: what
+    is slow to come back after one fault need not keep others waiting."""
     check: Callable[[dict[str, Value]], dict[str, str]] | None = None
     """What several fields together get wrong: field name → sentence."""
 

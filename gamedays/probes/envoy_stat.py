@@ -96,6 +96,7 @@ ENVOY_STAT = Kind(
     in_words=_in_words,
     icon="route",
     users_may_feel=False,
+    steady_where_judged=True,
     must_hold=MustHold.AFTERWARDS,
     fields=(
         Field(

@@ -15,6 +15,7 @@ from gamedays.probes.fields import Value, clean_all
 from gamedays.probes.http import HTTP
 from gamedays.probes.kubernetes_field import KUBERNETES_FIELD
 from gamedays.probes.prometheus import PROMETHEUS
+from gamedays.probes.route_change import ROUTE_CHANGE
 from gamedays.probes.tcp import TCP
 
 KINDS: dict[str, Kind] = {
@@ -24,6 +25,7 @@ KINDS: dict[str, Kind] = {
     ProbeKind.PROMETHEUS: PROMETHEUS,
     ProbeKind.ALERT_EXPECTED: ALERT_EXPECTED,
     ProbeKind.ENVOY_STAT: ENVOY_STAT,
+    ProbeKind.ROUTE_CHANGE: ROUTE_CHANGE,
     ProbeKind.API_READYZ: API_READYZ,
     ProbeKind.API_READ: API_READ,
     ProbeKind.CANARY_WRITE: CANARY_WRITE,

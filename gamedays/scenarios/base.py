@@ -36,6 +36,8 @@ class Parameter:
     """`(value, label)` for kind `choice`; nodes come from the cluster."""
     unit: str = ""
     help: str = ""
+    optional: bool = False
+    """For kind `object`: may stay empty."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -252,6 +254,8 @@ def _clean(parameter: Parameter, given: object, nodes: Sequence[str]) -> Value:
             )
         return str(given)
     if parameter.kind == "object":
+        if parameter.optional and not str(given).strip():
+            return ""
         return _clean_object(parameter, str(given).strip())
     if parameter.kind == "word":
         word = str(given).strip()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from gamedays.scenarios.base import Parameter, Value, split_object
+from gamedays.scenarios.meanwhile import meanwhile_of
 from gamedays.scenarios.plan import FaultPlan, ObjectFault, ServiceCut
 
 HOW = Parameter(
@@ -43,10 +44,13 @@ def deployment_parameter(default: str) -> Parameter:
 def plan_of(parameters: Mapping[str, Value]) -> FaultPlan:
     if parameters["mode"] == "cut":
         namespace, name = split_object(parameters["service"])
-        return FaultPlan(cuts=(ServiceCut(namespace=namespace, name=name),))
+        return FaultPlan(
+            cuts=(ServiceCut(namespace=namespace, name=name),), meanwhile=meanwhile_of(parameters)
+        )
     namespace, name = split_object(parameters["deployment"])
     return FaultPlan(
         objects=(
             ObjectFault(kind="deployment", namespace=namespace, name=name, change="scale-to-zero"),
-        )
+        ),
+        meanwhile=meanwhile_of(parameters),
     )

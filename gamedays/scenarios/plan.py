@@ -35,6 +35,11 @@ ObjectChange = Literal[
 ]
 
 
+Belief = Literal["starts", "waits-for-image"]
+"""Of the pod that comes in place of one that ended: it is ready while the fault is still live, or
+it says that it cannot pull its image, and comes up by itself once that can be pulled again."""
+
+
 @dataclass(frozen=True, kw_only=True, order=True)
 class Endpoint:
     """One address and TCP port that packets go to."""
@@ -153,6 +158,45 @@ class ObjectFault:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Meanwhile:
+    """What is bound to happen some day while the fault is live, and is made to: one ready pod of
+    a Deployment ends. No second fault: the hypothesis says what becomes of it."""
+
+    key: str
+    """Of the parameter that asked for it."""
+    namespace: str
+    name: str
+    belief: Belief
+
+    def __str__(self) -> str:
+        return _named(self.namespace, self.name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Happening:
+    """A `Meanwhile` as it was resolved and committed: exactly this pod."""
+
+    key: str
+    belief: Belief
+    target: ObjectTarget
+
+    @property
+    def pod(self) -> str:
+        return _named(self.target.namespace, self.target.name)
+
+    def as_data(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+def happenings_of(recipe: Mapping[str, Any]) -> tuple[Happening, ...]:
+    """What a committed recipe lets happen while the fault is live; mostly nothing."""
+    return tuple(
+        Happening(key=each["key"], belief=each["belief"], target=ObjectTarget(**each["target"]))
+        for each in recipe.get("meanwhile", ())
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class FaultPlan:
     """One fault: components on nodes, or cuts, or changes of objects. Never two kinds at once,
     or a cause could not be told."""
@@ -160,6 +204,7 @@ class FaultPlan:
     nodes: Mapping[str, NodeFault] = field(default_factory=dict)
     cuts: tuple[ServiceCut, ...] = ()
     objects: tuple[ObjectFault, ...] = ()
+    meanwhile: tuple[Meanwhile, ...] = ()
 
     def __post_init__(self) -> None:
         parts = [part for part in (self.nodes, self.cuts, self.objects) if part]

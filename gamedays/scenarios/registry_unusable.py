@@ -21,12 +21,13 @@ from gamedays.scenarios.cut_or_scale import (
     plan_of,
     service_parameter,
 )
+from gamedays.scenarios.meanwhile import PULL, RESTART
 from gamedays.scenarios.plan import FaultPlan
 
 
 class RegistryUnusable(Scenario):
     key = "registry-unusable"
-    version = 1
+    version = 2
     title = "Container registry unusable"
     summary = (
         "Drops the packets to the registry on every node, or scales it to zero, and gives it back."
@@ -44,6 +45,8 @@ class RegistryUnusable(Scenario):
         HOW,
         service_parameter("registry/registry"),
         deployment_parameter("registry/registry"),
+        RESTART,
+        PULL,
         hold_parameter(default=90),
         OBSERVE,
     )

@@ -92,6 +92,8 @@ def symptom_sentence(finding: Finding) -> str:
     if symptom.get("kind") == "stop":
         title, seconds = symptom.get("probe_title"), symptom.get("abort_after_s")
         return f"“{title}” must not fail for {seconds} s in a row while the fault is live."
+    if symptom.get("kind") == "meanwhile":
+        return _MEANWHILE[str(symptom.get("belief"))]
     bound = symptom.get("min_passed_share")
     measured = symptom.get("measured", {})
     title = str(symptom.get("probe_title") or symptom.get("probe") or "A probe")
@@ -102,6 +104,13 @@ def symptom_sentence(finding: Finding) -> str:
     passed, attempts = measured.get("passed"), measured.get("attempts")
     seen = f" {attempts - passed} of {attempts} failed." if attempts else ""
     return f"“{title}”{target} must pass at least {bound * 100:g}% {window}.{seen}"
+
+
+_MEANWHILE = {
+    "starts": "The pod that comes in place of one that ends in mid-fault is ready before it ends.",
+    "waits-for-image": "The pod that comes in place of one that ends in mid-fault says that it "
+    "cannot pull its image, and is ready by the end of the watch.",
+}
 
 
 def _pods_sentence(symptom: dict[str, Any]) -> str:

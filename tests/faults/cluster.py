@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import os
 import signal
 import time
 from collections.abc import Callable, Iterable
-from typing import Any, Self, TypeVar, cast
+from typing import Any, TypeVar
 
-import psycopg2
 import redis
 
 from config.stack.processes import ProcessMark
 from tests.faults.nodes import API, ClusterLook, FileMark, pid_on_node
 from tests.faults.person import Person
+from tests.faults.quick_rows import QuickRows, signal_all
+from tests.faults.verbs import START
 from tests.stack.running import RunningStack, wait_until
 
 T = TypeVar("T")
@@ -28,36 +28,6 @@ BUDGET_S = 180
 FINAL = ("clean", "refused", "resolved_by_hand")
 API_DOWN = "api-servers-down"
 ETCD_DOWN = "etcd-member-down"
-
-_START = """
-import datetime as dt, json, sys
-from django.utils import timezone
-from core.errors import DomainError
-from core.models import Cluster, User
-from gamedays.choices import GamedayState
-from gamedays.models import Gameday
-from gamedays.operations.bookings import AgendaDraft, book_gameday
-from gamedays.operations.runs import end_gameday, start_gameday
-
-wish = json.loads({wish!r})
-lea, erik = (User.objects.get(username=name) for name in ("lea", "erik"))
-cluster = Cluster.objects.active().get(name="qa-range")
-try:
-    if wish["gameday"]:
-        gameday = Gameday.objects.get(pk=wish["gameday"])
-    else:
-        for old in Gameday.objects.filter(cluster=cluster, state=GamedayState.RUNNING):
-            end_gameday(actor=lea, gameday=old)
-        gameday = book_gameday(
-            actor=lea, cluster=cluster, title=wish["title"], time_zone="Europe/Berlin",
-            starts_at=timezone.now() + dt.timedelta(minutes=1), duration_min=30,
-            facilitator=erik, agenda=[AgendaDraft(*draft) for draft in wish["agenda"]],
-        )
-    run = start_gameday(actor=erik, gameday=gameday)
-    print(json.dumps({{"run": str(run.pk), "gameday": gameday.pk}}))
-except DomainError as error:
-    print(json.dumps({{"code": error.code, "message": error.message}}))
-"""
 
 
 class RefusedError(Exception):
@@ -106,7 +76,7 @@ class QaCluster:
 
     def _start(self, **wish: Any) -> dict[str, Any]:
         wish = {"gameday": None, **wish}
-        code = _START.format(wish=json.dumps(wish))
+        code = START.format(wish=json.dumps(wish))
         said = self.stack.manage("shell", "-v0", "-c", code).stdout.strip().splitlines()[-1]
         answer: dict[str, Any] = json.loads(said)
         if "code" in answer:
@@ -313,75 +283,3 @@ class QaCluster:
             seen = wait_until(look, within_s=within_s, what=f"{states}", every_s=0.001)
         assert seen in states, f"the run is {seen}: {self.row(run_id)['reason']}"
         return seen
-
-
-class QuickRows:
-    """Reads of the rows over one connection, for looking every millisecond."""
-
-    def __init__(self, connection: psycopg2.extensions.connection) -> None:
-        self._connection = connection
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._connection.close()
-
-    def state(self, run_id: str) -> str:
-        return str(self._one("SELECT state FROM gamedays_injection WHERE id = %s", run_id))
-
-    def no_open_transaction(self) -> bool:
-        """Others' transactions end within milliseconds; one that stays is the stopped program's."""
-        give_up_at = time.monotonic() + 0.1
-        while time.monotonic() < give_up_at:
-            if self._one(_OPEN_TRANSACTIONS) == 0:
-                return True
-            time.sleep(0.002)
-        return False
-
-    def transaction_that_stays_open(self) -> int | None:
-        """The backend whose client has begun a transaction and says nothing more in it."""
-        open_for_now = self._column(_IDLE_IN_TRANSACTION)
-        if not open_for_now:
-            return None
-        time.sleep(0.1)  # what anybody else had open has ended by then
-        stays = set(open_for_now) & set(self._column(_IDLE_IN_TRANSACTION))
-        return stays.pop() if stays else None
-
-    def _column(self, sql: str) -> list[int]:
-        with self._connection.cursor() as cursor:
-            cursor.execute(sql)
-            rows = cast("list[dict[str, Any]]", cursor.fetchall())
-        return [int(next(iter(row.values()))) for row in rows]
-
-    def _one(self, sql: str, *parameters: object) -> Any:
-        with self._connection.cursor() as cursor:
-            cursor.execute(sql, parameters)
-            [row] = cast("list[dict[str, Any]]", cursor.fetchall())
-        [value] = row.values()
-        return value
-
-
-_OPEN_TRANSACTIONS = """
-SELECT count(*) AS n FROM pg_stat_activity
-WHERE datname = current_database() AND pid <> pg_backend_pid() AND xact_start IS NOT NULL
-"""
-
-
-_IDLE_IN_TRANSACTION = """
-SELECT pid FROM pg_stat_activity
-WHERE datname = current_database() AND pid <> pg_backend_pid() AND state = 'idle in transaction'
-"""
-
-
-def signal_all(tree: list[ProcessMark], number: signal.Signals) -> None:
-    for process in tree:
-        if process.alive:
-            os.kill(process.pid, number)
-
-
-def kill_now(tree: list[ProcessMark]) -> float:
-    """SIGKILL to processes that were looked up before; the time (seconds since 1970)."""
-    killed = time.time()
-    signal_all(tree, signal.SIGKILL)
-    return killed

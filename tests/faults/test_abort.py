@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from config.stack.processes import ProcessMark
-from tests.faults.cluster import QaCluster, QuickRows, at, kill_now, signal_all
+from tests.faults.cluster import QaCluster, at
 from tests.faults.nodes import API
+from tests.faults.quick_rows import QuickRows, kill_now, signal_all
 from tests.stack.running import wait_until
 
 pytestmark = [pytest.mark.range, pytest.mark.timeout(300, func_only=True)]

@@ -11,17 +11,10 @@ import psycopg2
 import pytest
 
 from config.stack.processes import ProcessMark
-from tests.faults.cluster import (
-    BUDGET_S,
-    DEADLINE_MARGIN_S,
-    HOLD_S,
-    QaCluster,
-    RefusedError,
-    at,
-    kill_now,
-    signal_all,
-)
+from tests.faults.cluster import BUDGET_S, DEADLINE_MARGIN_S, HOLD_S, QaCluster, RefusedError, at
 from tests.faults.nodes import API
+from tests.faults.quick_rows import kill_now, signal_all
+from tests.faults.stale import await_left, threads
 from tests.stack.running import wait_until
 
 pytestmark = [pytest.mark.range, pytest.mark.timeout(300, func_only=True)]
@@ -125,7 +118,7 @@ def test_row_07_killed_during_active(qa: QaCluster) -> None:
 
 
 def test_row_18_stopped_for_a_minute_and_continued(qa: QaCluster) -> None:
-    idle = _threads(qa)
+    idle = threads(qa)
     run = qa.start(hold_s=20)
     qa.await_active(run)
     conductor = qa.stack.marks("worker-faults")
@@ -140,7 +133,7 @@ def test_row_18_stopped_for_a_minute_and_continued(qa: QaCluster) -> None:
         rows, nodes = _all_rows(qa, run), _all_nodes(qa)
     finally:
         signal_all(conductor, signal.SIGCONT)
-    _await_left(qa, idle)
+    await_left(qa, idle)
     assert _all_rows(qa, run) == rows, "a stale conductor changed the rows"
     assert _all_nodes(qa) == nodes, "a stale conductor touched a node"
     assert row["verdict"] == "inconclusive"
@@ -148,7 +141,7 @@ def test_row_18_stopped_for_a_minute_and_continued(qa: QaCluster) -> None:
 
 def test_row_18_stopped_before_the_effect_and_continued_after_the_undo(qa: QaCluster) -> None:
     """Row 45 beside it: the inject that comes late meets the tombstone."""
-    before, idle = qa.look.processes(API), _threads(qa)
+    before, idle = qa.look.processes(API), threads(qa)
     run = qa.start()
     conductor = qa.stack.marks("worker-faults")
     qa.await_quickly(run, "arming", within_s=45)
@@ -166,7 +159,7 @@ def test_row_18_stopped_before_the_effect_and_continued_after_the_undo(qa: QaClu
         )
     finally:
         signal_all(conductor, signal.SIGCONT)
-    _await_left(qa, idle)
+    await_left(qa, idle)
     row = qa.await_clean(run)
     qa.assert_never_touched(run, before)
     assert (row["verdict"], row["bitten_at"]) == ("inconclusive", None)
@@ -174,7 +167,7 @@ def test_row_18_stopped_before_the_effect_and_continued_after_the_undo(qa: QaClu
 
 def test_row_18_stopped_inside_a_transaction_it_keeps_no_lock(qa: QaCluster) -> None:
     """The server ends a transaction whose client says nothing, so that others can undo."""
-    idle = _threads(qa)
+    idle = threads(qa)
     run = qa.start(hold_s=30)
     qa.await_active(run)
     conductor = qa.stack.marks("worker-faults")
@@ -199,7 +192,7 @@ def test_row_18_stopped_inside_a_transaction_it_keeps_no_lock(qa: QaCluster) -> 
         rows, nodes = _all_rows(qa, run), _all_nodes(qa)
     finally:
         signal_all(conductor, signal.SIGCONT)
-    _await_left(qa, idle)
+    await_left(qa, idle)
     assert _all_rows(qa, run) == rows, "the transaction that was ended changed the rows after all"
     assert _all_nodes(qa) == nodes, "a stale conductor touched a node"
     assert row["verdict"] == "inconclusive"
@@ -252,15 +245,3 @@ def _all_rows(qa: QaCluster, run: str) -> Any:
 
 def _all_nodes(qa: QaCluster) -> Any:
     return (qa.look.orders(), qa.look.processes(API), qa.look.manifests())
-
-
-def _threads(qa: QaCluster) -> int:
-    """Threads of the faults worker: a conductor brings dozens and takes them with it."""
-    return len(list(Path(f"/proc/{qa.stack.pid('worker-faults')}/task").iterdir()))
-
-
-def _await_left(qa: QaCluster, idle: int) -> None:
-    """Wait until the stale conductor is gone; the pool may keep the one thread that it used."""
-    wait_until(
-        lambda: _threads(qa) <= idle + 1, within_s=40, what="the stale conductor has left the run"
-    )

@@ -3,30 +3,15 @@
 from __future__ import annotations
 
 import json
-import subprocess
-from typing import Any
 
 import pytest
 
 from tests.faults.cluster import QaCluster
-from tests.faults.nodes import NodeLook
+from tests.faults.families import CLEAN_S, finish, result
+from tests.faults.network import reaches, table
 
 pytestmark = [pytest.mark.range, pytest.mark.timeout(500, func_only=True)]
 REGISTRY, ENVOY = "registry-unusable", "envoy-control-plane-down"
-CLEAN_S = 400
-"""Hold, the longest recovery budget, and the watching after it."""
-
-
-def _finish(qa: QaCluster, run: str) -> dict[str, Any]:
-    """To the end; whatever the verdict, it is one that was measured."""
-    row = qa.await_clean(run, within_s=CLEAN_S)
-    assert (row["doubt"], row["bitten_at"] is not None) == ("", True)
-    assert row["verdict"] in ("held", "broke"), row["reason"]
-    return row
-
-
-def _result(row: dict[str, Any], kind: str) -> set[str]:
-    return {line["result"] for line in row["judgement"] if line["kind"] == kind}
 
 
 @pytest.mark.parametrize(
@@ -43,7 +28,7 @@ def test_a_bad_flag_in_one_manifest(qa: QaCluster, flag: str, component: str) ->
     assert not before & node.processes(component), "the old process is gone"
     changed = {name for name, mark in files.items() if node.manifests().get(name) != mark}
     assert changed == {f"{component}.yaml"}
-    _finish(qa, run)
+    finish(qa, run)
     assert node.manifests() == files
     assert node.processes(component)
     assert not before & node.processes(component)
@@ -66,8 +51,8 @@ def test_a_leader_elected_component_goes_away_everywhere(
     assert all(not before[name] & now[name] for name in before)
     if mode == "hold":
         assert qa.nodes_down(component) == sorted(before)
-    row = _finish(qa, run)
-    assert _result(row, "terminations") == {"held"}
+    row = finish(qa, run)
+    assert result(row, "terminations") == {"held"}
     assert qa.nodes_down(component) == []
 
 
@@ -83,18 +68,18 @@ def test_a_service_is_cut_off_on_every_node(
     places = [(found["spec"]["clusterIP"], port["port"])]
     if "nodePort" in port:
         places.append((qa.look.facts.nodes[0].address, port["nodePort"]))
-    assert all(_reaches(node, *place) for node in qa.look.nodes for place in places)
+    assert all(reaches(node, *place) for node in qa.look.nodes for place in places)
     run = qa.start(scenario, mode="cut")
     qa.await_active(run)
     left = [
-        (node.name, place) for node in qa.look.nodes for place in places if _reaches(node, *place)
+        (node.name, place) for node in qa.look.nodes for place in places if reaches(node, *place)
     ]
     assert left == []
-    row = _finish(qa, run)
-    assert all(_reaches(node, *place) for node in qa.look.nodes for place in places)
+    row = finish(qa, run)
+    assert all(reaches(node, *place) for node in qa.look.nodes for place in places)
     for node in qa.look.nodes:
-        assert _table(node) == "", f"{node.name} still has rules of ours"
-    assert "broke" not in _result(row, "probe"), row["reason"]
+        assert table(node) == "", f"{node.name} still has rules of ours"
+    assert "broke" not in result(row, "probe"), row["reason"]
 
 
 def test_the_undo_was_rehearsed_before_the_fault(qa: QaCluster) -> None:
@@ -108,21 +93,3 @@ def test_the_undo_was_rehearsed_before_the_fault(qa: QaCluster) -> None:
     assert [(drill["node"], drill["succeeded"]) for drill in drills] == [("qa-3", True)]
     assert drills[0]["at"] < row["armed_at"]
     qa.await_clean(run, within_s=CLEAN_S)
-
-
-def _in_network(node: NodeLook, *words: str) -> subprocess.CompletedProcess[str]:
-    """Run a program of this machine in the node's network."""
-    inside = next(iter(node.processes("etcd"))).pid
-    return subprocess.run(
-        ["nsenter", "--target", str(inside), "--net", *words],
-        capture_output=True, text=True, check=False, timeout=30,
-    )  # fmt: skip
-
-
-def _table(node: NodeLook) -> str:
-    return _in_network(node, "nft", "list", "table", "inet", "belay_guard").stdout
-
-
-def _reaches(node: NodeLook, address: str, port: int) -> bool:
-    dial = f"exec 3<>/dev/tcp/{address}/{port}"
-    return _in_network(node, "timeout", "2", "bash", "-c", dial).returncode == 0

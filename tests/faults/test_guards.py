@@ -7,8 +7,9 @@ import time
 import pytest
 
 from config.stack.processes import ProcessMark
-from tests.faults.cluster import BUDGET_S, DEADLINE_MARGIN_S, QaCluster, at, kill_now
+from tests.faults.cluster import BUDGET_S, DEADLINE_MARGIN_S, QaCluster, at
 from tests.faults.nodes import API, GUARD_PARENT, GUARD_WORKER, NodeLook
+from tests.faults.quick_rows import kill_now
 from tests.stack.running import wait_until
 
 pytestmark = [pytest.mark.range, pytest.mark.timeout(400, func_only=True)]

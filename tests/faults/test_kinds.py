@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.faults.cluster import QaCluster
+from tests.faults.network import in_network, reaches
 from tests.faults.nodes import API, NodeLook
 from tests.stack.running import wait_until
 
@@ -111,17 +111,17 @@ def test_a_node_is_cut_off_from_the_registry_and_reaches_it_again(qa: QaCluster)
     address = registry["spec"]["clusterIP"]
     port = registry["spec"]["ports"][0]["port"]
     node = qa.look.node("qa-3")
-    assert _reaches(node, address, port)
+    assert reaches(node, address, port)
     with struck(qa, node.name, kind="cut", endpoints=[{"address": address, "port": port}]) as told:
         assert told["bitten"], told
         assert ask(qa, node.name, "status")["cuts"] == [f"{address} . {port}"]
-        assert not _reaches(node, address, port)
-        assert _reaches(qa.look.node("qa-1"), address, port), "other nodes are not touched"
-        assert address in _in_network(node, "nft", "list", "table", "inet", "belay_guard").stdout
+        assert not reaches(node, address, port)
+        assert reaches(qa.look.node("qa-1"), address, port), "other nodes are not touched"
+        assert address in in_network(node, "nft", "list", "table", "inet", "belay_guard").stdout
     await_undone(node)
-    assert _in_network(node, "nft", "list", "table", "inet", "belay_guard").returncode != 0
+    assert in_network(node, "nft", "list", "table", "inet", "belay_guard").returncode != 0
     assert ask(qa, node.name, "status")["cuts"] == []
-    assert _reaches(node, address, port)
+    assert reaches(node, address, port)
 
 
 def test_a_drill_leaves_the_node_as_it_was(qa: QaCluster) -> None:
@@ -132,17 +132,3 @@ def test_a_drill_leaves_the_node_as_it_was(qa: QaCluster) -> None:
     await_undone(node)
     assert node.manifests() == before
     assert node.processes(API) == processes
-
-
-def _in_network(node: NodeLook, *words: str) -> subprocess.CompletedProcess[str]:
-    """Run a program of this machine in the node's network."""
-    inside = next(iter(node.processes("etcd"))).pid
-    return subprocess.run(
-        ["nsenter", "--target", str(inside), "--net", *words],
-        capture_output=True, text=True, check=False, timeout=30,
-    )  # fmt: skip
-
-
-def _reaches(node: NodeLook, address: str, port: int) -> bool:
-    dial = f"exec 3<>/dev/tcp/{address}/{port}"
-    return _in_network(node, "timeout", "2", "bash", "-c", dial).returncode == 0

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from config.stack.processes import ProcessMark
-from tests.faults.cluster import BUDGET_S, DEADLINE_MARGIN_S, QaCluster, at, kill_now
+from tests.faults.cluster import BUDGET_S, DEADLINE_MARGIN_S, QaCluster, at
 from tests.faults.nodes import API, GUARD_WORKER, KUBELET, NodeLook
+from tests.faults.quick_rows import kill_now
 from tests.practice.plugin import practice
 from tests.stack.running import wait_until
 

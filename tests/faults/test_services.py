@@ -11,8 +11,9 @@ import pytest
 
 from config.stack.layout import CHECKOUT, MARKER
 from config.stack.processes import processes_of
-from tests.faults.cluster import HOLD_S, QaCluster, at, kill_now, signal_all
+from tests.faults.cluster import HOLD_S, QaCluster, at
 from tests.faults.nodes import API
+from tests.faults.quick_rows import kill_now, signal_all
 from tests.stack.running import RunningStack, clean_environment, wait_until
 
 pytestmark = [pytest.mark.range, pytest.mark.timeout(400, func_only=True)]

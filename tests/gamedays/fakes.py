@@ -62,6 +62,8 @@ class FakeCluster:
         self.lacks_rights = ""
         self.may_not_mint = ""
         self.may_not_unmint = ""
+        self.ended_pods: list[str] = []
+        self.keeps_pods = ""
         self._guards = guards
 
     def require_marker(self) -> None:
@@ -122,6 +124,12 @@ class FakeCluster:
             name=f"belay-run-{order_id[:8]}",
             expires_at="2030-01-01T00:00:00+00:00",
         )
+
+    def end_pod(self, order_id: str, target: ObjectTarget) -> None:
+        assert order_id in self.accounts, "without an account of the run"
+        if self.keeps_pods:
+            raise ClusterRefused(self.keeps_pods)
+        self.ended_pods.append(target.uid)
 
     def unmint(self, order_id: str) -> None:
         if self.may_not_unmint:

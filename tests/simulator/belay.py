@@ -113,6 +113,9 @@ class Api:
     def mint(self, order_id: str, targets: Iterable[ObjectTarget], lives_s: int) -> Credential:
         return self._accounts.mint(order_id, targets, lives_s)
 
+    def end_pod(self, order_id: str, target: ObjectTarget) -> None:
+        raise ClusterRefused("this universe has no pods to end")
+
     def unmint(self, order_id: str) -> None:
         self._accounts.unmint(order_id)
 
