@@ -25,6 +25,10 @@ test: ## Run all that CI runs, on a real range and in a real browser
 test-fast: venv ## Run what needs neither the range nor a browser (three to four minutes)
 	@exec $(PY) -m pytest -n 2 --dist loadfile -m "not range and not browser and not services and not long"
 
+.PHONY: test-long
+test-long: venv ## Run what takes longer than CI has, on a range of its own (about 25 minutes)
+	@BELAY_TEST_LONG=1 $(PY) -m pytest -v -m "long and range"
+
 .PHONY: soak
 soak: venv ## Crash at every step of every fault, then new schedules for BELAY_SOAK_MINUTES (60)
 	@BELAY_TEST_CRASH=all $(PY) -m pytest -q -n 2 --dist loadfile tests/simulator/test_crash_everywhere.py tests/simulator/test_crash_everywhere_too.py

@@ -75,6 +75,27 @@ print("null")
 """
 
 
+_INJECT_AGAIN = """
+import json
+from gamedays.drivers.guard_client import GuardClient, GuardRefused
+from gamedays.models import Guard
+
+wish = json.loads({wish!r})
+guard = Guard.objects.get(node__name=wish["node"], node__cluster__name="qa-range")
+try:
+    GuardClient.for_guard(guard, timeout_s=5).inject(wish["order"])
+except GuardRefused as refused:
+    print(json.dumps(refused.code + ": " + str(refused)))
+else:
+    print(json.dumps("injected"))
+"""
+
+
+def inject_again(stack: RunningStack, *, node: str, order: str) -> str:
+    """What a node's guard answers to one more `inject`, with the credential that Belay stored."""
+    return str(_run(stack, _INJECT_AGAIN, {"node": node, "order": order}))
+
+
 def fix_and_reverify(stack: RunningStack, *, finding: int, what: str) -> str:
     """Erik writes down what he did, and asks for the same fault again; the id of its run."""
     return str(_run(stack, _FIX_AND_REVERIFY, {"finding": finding, "what": what}))

@@ -166,6 +166,7 @@ def test_what_was_cleaned_stays_clean() -> None:
         ProbeKind.PROMETHEUS: {"query": "up", "value": "0.5"},
         ProbeKind.ALERT_EXPECTED: {"alert": "X", "labels": 'a="b, c", d=e', "within_s": "30"},
         ProbeKind.ENVOY_STAT: {"url": "http://10.0.0.1:8002/"},
+        ProbeKind.ROUTE_CHANGE: {"url": "http://10.0.0.1/", "host": "canary.qa.local"},
     }  # fmt: skip
     assert set(given) == set(BY_HAND)
     for kind, values in given.items():

@@ -11,7 +11,6 @@ import pytest
 
 from core import kube, wire
 from core.errors import ClusterUnreachable
-from gamedays.probes import route_change
 from gamedays.probes.base import Attempt, ProbeSpec, Surroundings
 from gamedays.probes.registry import clean_parameters
 from gamedays.probes.route_change import judge, probe_route_change
@@ -55,8 +54,8 @@ class Edge:
 @pytest.fixture
 def edge(monkeypatch: pytest.MonkeyPatch) -> Edge:
     made = Edge()
-    monkeypatch.setattr(route_change.wire, "request", made.envoy)
-    monkeypatch.setattr(route_change.kube, "fresh_request", made.api)
+    monkeypatch.setattr(wire, "request", made.envoy)
+    monkeypatch.setattr(kube, "fresh_request", made.api)
     return made
 
 
@@ -124,7 +123,7 @@ def test_an_envoy_that_is_away_has_failed(edge: Edge, monkeypatch: pytest.Monkey
     def away(*_words: object, **_more: object) -> wire.WireAnswer:
         raise ConnectionRefusedError
 
-    monkeypatch.setattr(route_change.wire, "request", away)
+    monkeypatch.setattr(wire, "request", away)
     assert look().passed is False
 
 

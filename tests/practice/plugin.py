@@ -13,6 +13,8 @@ from practice.facts import RangeFacts
 from practice.system import REPOSITORY
 
 RAISE_S = 40 * 60
+CRASH_LOOP = () if os.environ.get("BELAY_TEST_LONG") == "1" else ("--crash-loop-max", "10s")
+"""The kubelets' longest back-off: short, but where a test needs the one that real clusters have."""
 
 
 @pytest.fixture(scope="session")
@@ -24,7 +26,7 @@ def practice_range() -> Iterator[RangeFacts]:
     kept = os.environ.get("BELAY_TEST_RANGE")
     name = kept or f"t{os.getpid() % 1000000}"
     try:
-        practice("up", "--name", name, "--crash-loop-max", "10s", timeout=RAISE_S)
+        practice("up", "--name", name, *CRASH_LOOP, timeout=RAISE_S)
         yield RangeFacts.load(name)
     finally:
         if not kept:
