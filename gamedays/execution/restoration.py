@@ -90,7 +90,9 @@ def summary(checks: list[Check]) -> str:
         parts.append(f"the {members} etcd members are the same and have a leader")
     parts.append(f"a canary was written and read through each of the {canaries} API servers")
     objects = "".join(
-        f" {check.sentence}" for check in checks if check.name.startswith(("object:", "pods:"))
+        f" {check.sentence}"
+        for check in checks
+        if check.name.startswith(("reach", "object:", "pods:"))
     )
     return "; ".join(parts) + f".{objects}"
 
