@@ -86,7 +86,11 @@ class OneObject:
             detail = f"{name} was deleted in mid-fault; there is nothing to restore."
             return dataclasses.replace(report, state=ObjectState.GONE, now_sha256="", detail=detail)
         if answer.status in (401, 403):
-            return dataclasses.replace(report, detail=self._said("read", answer))
+            detail = (
+                f"{self._said('read', answer)} Once it is as it should be, run"
+                " `python3 -m guard keep-manifest` on the node."
+            )
+            return dataclasses.replace(report, now_sha256="", detail=detail)
         if answer.status != 200:
             raise OSError(self._said("read", answer))
         report = self._seen(report, answer.body)

@@ -124,10 +124,16 @@ class Object:
         return Step(order=order, again_s=LOOK_S)
 
     def accept(self, order: Order, world: World) -> bool:
-        """What another person made of the objects, or their absence, may be kept. What is still
-        as the fault left it may not."""
+        """What another person made of the objects, or their absence, may be kept; and what the
+        run's account is not let in to read any more, for only a person can know how it is. What
+        is seen to be still as the fault left it may not."""
         kept = (ObjectState.FOREIGN, ObjectState.GONE)
-        return all(_settled(report) or report.state in kept for report in order.objects)
+        return all(
+            _settled(report)
+            or report.state in kept
+            or bool(report.detail and not report.now_sha256)
+            for report in order.objects
+        )
 
 
 def _all(order: Order, world: World) -> list[OneObject]:

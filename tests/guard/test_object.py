@@ -510,6 +510,32 @@ def test_an_order_that_was_never_struck_is_disarmed_without_a_word_to_the_api(
     assert caught.value.code is Code.TOMBSTONE
 
 
+@pytest.mark.parametrize("status", [401, 403])
+def test_row_34_what_nobody_may_read_any_more_a_person_on_the_node_can_end(
+    status: int, site: Site, api: ObjectApi
+) -> None:
+    """A token that ran out comes back never: without this the node could be no target again."""
+    order_id = live(site, api, SCALE)
+    api.refuse["GET", SHOP] = status
+    undone(site, order_id)
+    assert "keep-manifest" in site.report().detail
+    api.edit(SHOP, {"spec": {"replicas": 2}})
+    site.run(5)
+    assert site.report().phase is Phase.STUCK, "nobody but a person can know"
+    assert site.orders.keep_manifest()
+    assert site.report().phase is Phase.UNDONE
+    assert api.objects[SHOP]["spec"]["replicas"] == 2
+
+
+def test_an_api_that_is_away_is_no_reason_to_keep_anything(site: Site, api: ObjectApi) -> None:
+    order_id = live(site, api, SCALE)
+    api.refuse["GET", SHOP] = 503
+    undone(site, order_id)
+    site.run(130)
+    assert site.report().phase is Phase.STUCK
+    assert not site.orders.keep_manifest()
+
+
 def test_the_node_may_keep_what_a_person_made_but_not_what_the_fault_left(
     site: Site, api: ObjectApi
 ) -> None:

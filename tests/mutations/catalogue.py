@@ -213,7 +213,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "guard.object_steps:OneObject.restore",
         (
             (
-                'return dataclasses.replace(report, detail=self._said("read", answer))',
+                'return dataclasses.replace(report, now_sha256="", detail=detail)',
                 "return dataclasses.replace(report, state=ObjectState.RESTORED)",
             ),
         ),

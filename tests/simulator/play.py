@@ -132,6 +132,8 @@ def _play(planned: Planned, schedule: Schedule, universe: Universe) -> Played:
         HORIZON_S, or_when=lambda: state() in FINAL and troubles.over and _guards_rest(universe)
     )
     universe.kernel.run(universe.kernel.now + AFTER_S)
+    # A conductor that woke up too late may have begun a drill: the guards take it back themselves.
+    universe.kernel.run(HORIZON_S, or_when=lambda: _guards_rest(universe))
     problems = checker.check_the_end()
     coverage.note(troubles.covered, f"{state()} {_verdict(universe)}".strip())
     found = Injection.objects.filter(pk=injection.pk).first()
