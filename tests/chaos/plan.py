@@ -104,7 +104,14 @@ class Strike:
     stopped_s: float = 0.0
     """For `stop`: until it is continued."""
     draw: int = 0
-    """Which of the target nodes' guards, where it is a guard's."""
+    """Which of the target nodes' guards, where it is a guard's; and see `into_state_s`."""
+
+    @property
+    def into_state_s(self) -> float:
+        """How far into its state it falls. Half of those on `injecting` come right after the commit
+        and before any effect, the others up to 0.3 s later, when guards may have struck."""
+        late = self.state == "injecting" and self.draw % 2
+        return self.draw * 0.003 if late else 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -158,7 +158,7 @@ class Story:
                 send(self._conductor, signal.SIGSTOP)
                 state = self._state()
                 if state == strike.state:
-                    self._hit(strike, node, state)
+                    self._hit_within(strike, node, state)
                     return
                 if state is None or _is_past(state, strike.state) or state == "undoing":
                     return
@@ -168,6 +168,15 @@ class Story:
             stays = strike.process is Process.WORKER_FAULTS and strike.way is Way.STOP
             if not stays:
                 send(self._conductor, signal.SIGCONT)
+
+    def _hit_within(self, strike: Strike, node: str, state: str) -> None:
+        """At once, or as far into the state as the strike says; the conductor goes on meanwhile."""
+        now: str | None = state
+        if strike.into_state_s:
+            send(self._conductor, signal.SIGCONT)
+            time.sleep(strike.into_state_s)
+            now = self._state()
+        self._hit(strike, node, now)
 
     def _hit(self, strike: Strike, node: str, state: str | None) -> None:
         self._pending.remove((strike, node))

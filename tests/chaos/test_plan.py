@@ -83,3 +83,11 @@ def test_who_is_stopped_is_continued_in_bounded_time() -> None:
     stops = [s for strikes in plan.strikes for s in strikes if s.way is Way.STOP]
     assert len(stops) > 10
     assert all(0 < strike.stopped_s <= 25 for strike in stops)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_strikes_on_injecting_come_before_and_after_the_effect(seed: int) -> None:
+    plan = make_plan(injections=100, seed=seed, nodes=NODES)
+    into = [strikes[0].into_state_s for strikes in plan.strikes if strikes[0].state == "injecting"]
+    assert 0.0 in into
+    assert 0 < max(into) < 0.31

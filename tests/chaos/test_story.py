@@ -96,6 +96,15 @@ def test_a_strike_comes_in_its_state(sleeper: ProcessMark, state: str) -> None:
     wait_until(lambda: not sleeper.alive, within_s=10, what="it is dead", every_s=0.01)
 
 
+def test_a_strike_may_fall_later_into_injecting_and_tells_where_it_fell(
+    sleeper: ProcessMark,
+) -> None:
+    late = Strike(process=Process.GUARD, way=Way.KILL, state="injecting", draw=41)
+    told = _follow(sleeper, list(PATH), late)
+    assert [(one.state, one.strike) for one in told.struck] == [("active", late)]
+    assert told.struck[0].at_s >= late.into_state_s > 0
+
+
 def test_a_strike_whose_state_never_came_is_missed(sleeper: ProcessMark) -> None:
     late = Strike(process=Process.WEB, way=Way.KILL, state="armed")
     told = _follow(sleeper, ["preflight", "refused"], late)
