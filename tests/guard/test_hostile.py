@@ -180,7 +180,8 @@ def test_row_24_a_stepped_calendar_moves_no_deadline_and_blocks_no_abort(
         assert 0 < left.lease_left_s <= 4.0
         await_true("the lease ends", lambda: site.journalled() == (Phase.UNDONE, UndoReason.LEASE))
         assert time.monotonic() - began > 2.5, "it ended early: the date was believed"
-        assert site.whole()
+        # The stash goes just after the journal has said that it is over.
+        await_true("the node is whole", site.whole)
         order = json.loads((site.paths.state / "order.json").read_bytes())["order"]
         apart = datetime.fromisoformat(order["undone_at"]) - datetime.fromisoformat(
             order["injected_at"]
