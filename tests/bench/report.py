@@ -49,14 +49,9 @@ def compared(
     unit: str,
     *,
     limit: float | None,
-    or_within_s: float = 0.0,
     note: str = "",
 ) -> Row:
-    """Medians of (ours, baseline) pairs; the limit, if there is one, is on their ratio.
-
-    `or_within_s`: where both are over in an instant a ratio says little; then ours may also be
-    so many seconds longer.
-    """
+    """Medians of (ours, baseline) pairs; the limit, if there is one, is on their ratio."""
     ours = statistics.median(pair[0] for pair in pairs)
     baseline = statistics.median(pair[1] for pair in pairs)
     ratio = ours / baseline
@@ -67,7 +62,7 @@ def compared(
         baseline=round(baseline, 3),
         ratio=round(ratio, 3),
         limit=limit,
-        ok=limit is None or ratio <= limit or ours - baseline <= or_within_s,
+        ok=limit is None or ratio <= limit,
         raw=[{"belay": round(a, 4), "bare": round(b, 4)} for a, b in pairs],
         note=note,
     )

@@ -95,7 +95,6 @@ def rows_of(case: Case, pairs: Sequence[tuple[Round, Round]]) -> list[Row]:
             [(a.bitten_s, b.bitten_s) for a, b in pairs],
             "s",
             limit=limit,
-            or_within_s=case.or_within_s,
             note=case.note,
         ),
         compared(
@@ -103,7 +102,6 @@ def rows_of(case: Case, pairs: Sequence[tuple[Round, Round]]) -> list[Row]:
             [(a.restored_s, b.restored_s) for a, b in pairs],
             "s",
             limit=limit,
-            or_within_s=case.or_within_s,
             note=case.note,
         ),
     ]

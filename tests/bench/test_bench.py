@@ -32,14 +32,6 @@ def test_a_compared_figure_is_judged_by_the_ratio_of_medians() -> None:
     assert not compared("a", [(1.3, 1.0)], "s", limit=1.2).ok
 
 
-def test_what_is_over_in_an_instant_may_take_an_instant_longer() -> None:
-    instant = [(0.15, 0.04)]
-    assert not compared("a", instant, "s", limit=1.2).ok
-    assert compared("a", instant, "s", limit=1.2, or_within_s=0.25).ok
-    assert not compared("a", [(0.30, 0.04)], "s", limit=1.2, or_within_s=0.25).ok
-    assert compared("a", [(9.0, 1.0)], "s", limit=None).ok
-
-
 def test_every_scenario_with_a_hold_is_measured() -> None:
     chosen = cases(Plan(name="bench", slot=0))
     assert {case.scenario for case in chosen if case.lasting} == {
