@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 _S = InjectionState
 STEADY_S = 5.0
 """How much steady state must have been seen before a fault."""
+NOW_S = 4.0
+"""What the latest looks show must be good too: the checks may take half a minute and more."""
 PODS_S = 30.0
 """Within this time all pods must have been listed once: whoever is lost has to be known before."""
 BITE_S = 20.0
@@ -45,6 +47,7 @@ class Conductor(WayBack):
         self._injected_here = False
         self._happened = False
         self._steady_tally: dict[int, tuple[int, int]] = {}
+        self._lately: list[Sample] = []
         self._preflight_done = False
         self._watching_since: float | None = None
         self._rehearsal = Rehearsal(injection_id, (), world)
@@ -92,7 +95,7 @@ class Conductor(WayBack):
         ready = self._pods_counted and self._rehearsal.done
         if waited < STEADY_S or not ready or now.now() < run.due_at:
             return TICK_S
-        problems = preflight.steady(run, self._steady_tally, self._world)
+        problems = preflight.steady(run, self._steady_tally, self._world, self._lately)
         if problems:
             return self._refuse(run, " ".join(problems))
         unrehearsed = self._world.rows.unrehearsed(run, preflight.targets(run, self._world))
@@ -222,6 +225,12 @@ class Conductor(WayBack):
             self._breach = self._breach or self._stops.count(samples)
         if run.state is not _S.PREFLIGHT:
             return
+        newest = max(sample.at for sample in samples)
+        self._lately = [
+            sample
+            for sample in (*self._lately, *samples)
+            if (newest - sample.at).total_seconds() < NOW_S
+        ]
         for sample in samples:
             passed, attempts = self._steady_tally.get(sample.probe_id, (0, 0))
             self._steady_tally[sample.probe_id] = (

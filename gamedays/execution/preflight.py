@@ -16,7 +16,9 @@ from gamedays.scenarios.plan import NodeFault
 from gamedays.scenarios.registry import get_scenario
 
 if TYPE_CHECKING:
-    from gamedays.execution.world import Run, World
+    from collections.abc import Iterable
+
+    from gamedays.execution.world import Run, Sample, World
 
 STEADY_SHARE = 0.9
 """Of the attempts of each probe that must pass before a fault; one lost packet is no outage."""
@@ -70,8 +72,17 @@ def look(run: Run, world: World) -> list[str]:
     return problems or _names_that_stand_for_nothing(run, world)
 
 
-def steady(run: Run, samples: dict[int, tuple[int, int]], world: World) -> list[str]:
-    """`samples`: probe id → (passed, attempts). Reasons why the state is not steady."""
+def steady(
+    run: Run,
+    samples: dict[int, tuple[int, int]],
+    world: World,
+    lately: Iterable[Sample] = (),
+) -> list[str]:
+    """`samples`: probe id → (passed, attempts). Reasons why the state is not steady.
+
+    `lately`: the looks of the last seconds. The checks may take half a minute and more, and what
+    was good for so long must not outweigh that nothing passes now.
+    """
     if not world.watch.probes:
         return [
             (
@@ -95,6 +106,12 @@ def steady(run: Run, samples: dict[int, tuple[int, int]], world: World) -> list[
             problems.append(
                 f"“{probe.title}” is already failing ({passed} of {attempts} passed). Breaking "
                 "something now would prove nothing; mend it first."
+            )
+        looks = [each for each in lately if each.probe_id == probe.id and each.attempts]
+        if KINDS[probe.kind].steady and len(looks) > 1 and not any(s.passed for s in looks):
+            problems.append(
+                f"“{probe.title}” is failing now: none of its last {len(looks)} looks passed. "
+                "Breaking something now would prove nothing; mend it first."
             )
     return problems
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -429,6 +431,22 @@ def test_row_41_a_red_steady_state_is_refused(cast: Cast, fake: FakeWorld) -> No
     done = begin(cast, fake).to_the_end()
     assert done.state == _S.REFUSED
     assert "unknown is not steady" in done.reason
+
+
+def test_row_41_what_turns_red_during_the_checks_is_refused(cast: Cast, fake: FakeWorld) -> None:
+    """A good half minute before must not outweigh that nobody gets an answer now."""
+    story = begin(cast, fake)
+    due_at = fake.clock.at + dt.timedelta(seconds=60)
+    Injection.objects.filter(pk=story.injection.pk).update(due_at=due_at)
+    story.to(_S.PREFLIGHT)
+    story.go(lambda _i: (due_at - fake.clock.at).total_seconds() < 5.5)
+    drain = fake.watch.drain_samples
+    fake.watch.drain_samples = lambda: [  # type: ignore[method-assign]
+        replace(sample, passed=0) for sample in drain()
+    ]
+    done = story.to_the_end()
+    assert done.state == _S.REFUSED
+    assert "is failing now" in done.reason
 
 
 def test_row_42_the_marker_is_looked_at_again_at_arming(cast: Cast, fake: FakeWorld) -> None:
