@@ -58,9 +58,12 @@ def arm_and_read_back(run: Run, world: World) -> list[str]:
 
 
 def inject(run: Run, world: World) -> list[str]:
-    """Tell every target to inject; the reasons why any of them did not."""
+    """Tell every target to inject; the reasons why any of them did not say that it did, and who
+    did: what happened on those must not be called nothing."""
     replies = world.guards.inject(run.order_id, run.recipe["faults"])
-    return [f"{node}: {reply.error}." for node, reply in replies.items() if not reply.ok]
+    silent = [f"{node}: {reply.error}." for node, reply in replies.items() if not reply.ok]
+    did = sorted(node for node, reply in replies.items() if reply.ok)
+    return [*silent, f"{', '.join(did)} did."] if silent and did else silent
 
 
 def look_for_bite(run: Run, world: World) -> Bite:

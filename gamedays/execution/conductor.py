@@ -177,7 +177,9 @@ class Conductor(WayBack):
         self._may_inject = False  # whatever happens from here on, never a second time
         refused = arming.inject(moved, self._world)
         if refused:
-            return self._begin_undo(moved, "The fault was not injected: " + " ".join(refused))
+            return self._begin_undo(
+                moved, "Not every node said that it injected. " + " ".join(refused)
+            )
         self._injected_here = True
         return self._injecting(moved)
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+from collections.abc import Iterable
 
 import pytest
 from django.utils import timezone
 
 from gamedays.choices import EntryKind, InjectionState
 from gamedays.drivers.cluster import PodSighting
-from gamedays.drivers.fleet import Phase, Reply
+from gamedays.drivers.fleet import OrderReport, Phase, Reply
 from gamedays.execution.pods import FINISHED
 from gamedays.execution.way_back import UNDO_ALARM_S
 from gamedays.models import Injection
@@ -168,3 +169,27 @@ def test_finished_work_is_neither_running_nor_ready(cast: Cast, fake: FakeWorld)
     assert "None of 3 pods was terminated." in told["mass-termination"]
     assert "1 static" in told["mass-termination"]
     assert "1 finished" in told["mass-termination"]
+
+
+def test_who_did_inject_is_told_where_another_guard_did_not_answer(
+    cast: Cast, fake: FakeWorld
+) -> None:
+    """Two API servers were killed: a run that calls itself not injected would be a lie."""
+    story = begin(cast, fake, scenario="api-servers-down")
+    story.to(_S.PREFLIGHT)
+    inject, lost = fake.guards.inject, fake.guards.machines["qa-1"]
+
+    def two_of_three(order_id: str, nodes: Iterable[str]) -> dict[str, Reply[OrderReport]]:
+        asked = list(nodes)
+        lost.reachable = order_id != str(Injection.objects.get().pk)  # a drill is another order
+        try:
+            return inject(order_id, asked)
+        finally:
+            lost.reachable = True
+
+    fake.guards.inject = two_of_three  # type: ignore[method-assign]
+    done = story.to_the_end()
+    assert [machine.injections for machine in fake.guards.machines.values()] == [0, 1, 1]
+    assert "qa-1: refused." in done.doubt
+    assert "qa-2, qa-3 did" in done.doubt
+    assert "was not injected" not in done.doubt
