@@ -79,6 +79,7 @@ def test_a_trial_is_judged_by_what_it_left_only(tmp_path: Path) -> None:
     report = Report(tmp_path / "chaos.json", seed=3, planned=1)
     report.add(_result(1, plan.faults[0], plan.strikes[0]))
     assert report.failures() == []
+    assert "coverage was not judged" in report.table()
     report.trouble = "cut short: not steady"
     assert report.failures() == ["cut short: not steady"]
 
