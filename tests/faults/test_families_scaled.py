@@ -7,7 +7,7 @@ import pytest
 from tests.faults.cluster import QaCluster
 from tests.faults.families import finish, replicas, result
 
-pytestmark = [pytest.mark.range, pytest.mark.timeout(500, func_only=True)]
+pytestmark = [pytest.mark.range, pytest.mark.long, pytest.mark.timeout(500, func_only=True)]
 SHORT_S = 10
 
 
