@@ -19,7 +19,7 @@ from guard.protocol import (
     to_json,
 )
 
-EVERY = [(kind, change) for kind, changes in CHANGES.items() for change in changes]
+EVERY = [(kind, change) for kind, changes in CHANGES.items() for change in sorted(changes)]
 
 
 @pytest.mark.parametrize(("kind", "change"), EVERY, ids=str)
