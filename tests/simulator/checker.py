@@ -178,8 +178,7 @@ class Checker:
                     f"{machine.name}: no manifest of {missing}, no process of {down},"
                     f" stashes {list(machine.stashes)}",
                 )
-            phase = self._cached_order(machine.name).get("phase", "undone")
-            if phase not in _DISARMED:
+            if phase := self.kept_phase(machine.name):
                 self.say("nothing is left", f"the guard of {machine.name} keeps a {phase} order")
         for sentence in self.universe.objects.left():
             self.say("nothing is left", sentence)
@@ -193,6 +192,11 @@ class Checker:
             if type(error).__name__ not in ("RowsLostError", "OperationalError"):
                 self.say("no surprise", f"{name} ended with {error!r}")
         return self.problems
+
+    def kept_phase(self, node: str) -> str:
+        """The phase of an order that is still live in the guard's journal; empty: none is."""
+        phase = str(self._cached_order(node).get("phase", "undone"))
+        return "" if phase in _DISARMED else phase
 
     def _nothing_armed_after_its_tombstone(self) -> None:
         over: set[tuple[str, str]] = set()

@@ -129,11 +129,12 @@ def _play(planned: Planned, schedule: Schedule, universe: Universe) -> Played:
         return universe.database.state(injection.pk)
 
     universe.kernel.run(
-        HORIZON_S, or_when=lambda: state() in FINAL and troubles.over and _guards_rest(universe)
+        HORIZON_S,
+        or_when=lambda: state() in FINAL and troubles.over and _guards_rest(universe, checker),
     )
     universe.kernel.run(universe.kernel.now + AFTER_S)
     # A conductor that woke up too late may have begun a drill: the guards take it back themselves.
-    universe.kernel.run(HORIZON_S, or_when=lambda: _guards_rest(universe))
+    universe.kernel.run(HORIZON_S, or_when=lambda: _guards_rest(universe, checker))
     problems = checker.check_the_end()
     coverage.note(troubles.covered, f"{state()} {_verdict(universe)}".strip())
     found = Injection.objects.filter(pk=injection.pk).first()
@@ -156,10 +157,13 @@ def _verdict(universe: Universe) -> str:
     return str(found[0][0]) if found else "gone"
 
 
-def _guards_rest(universe: Universe) -> bool:
-    for host in universe.hosts.values():
+def _guards_rest(universe: Universe, checker: Checker) -> bool:
+    for name, host in universe.hosts.items():
         order = host.orders.order
         if not host.process.runs or (order is not None and order.live):
+            return False
+        # A guard that has just begun has not read its journal yet.
+        if checker.kept_phase(name):
             return False
     return not universe.objects.left() and all(
         machine.is_as_before() for machine in universe.machines.values()

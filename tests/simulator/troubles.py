@@ -306,8 +306,12 @@ class Troubles:
             self._object_edited(event)
             return
         machine = self._machine(event)
-        self.checker.edited.add(machine.name)
         machine.edit(self._component)
+        if self._state() in ("planned", "preflight"):
+            # As with objects: what lasts into the fault would be the original, for good.
+            machine.take_edits_away()
+            return
+        self.checker.edited.add(machine.name)
 
         def settle() -> None:
             machine.take_edits_away()
