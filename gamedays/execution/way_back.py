@@ -35,6 +35,8 @@ UNDO_ALARM_S = 60.0
 """A guard that has not answered for this long after the undo was asked for: stuck, and an alarm."""
 UNDO_SAID_STUCK_S = 5.0
 """The same where a guard itself says that a person is needed."""
+ACCOUNT_AGAIN_S = 60.0
+"""How much longer a run is watched while its account cannot be looked for at the end."""
 RETRY_MAX_S = 30.0
 _LOST = {
     _S.ARMING: "The conductor was lost while arming.",
@@ -267,7 +269,12 @@ class WayBack:
         observe_s = get_scenario(run.scenario_key).observe_s(run.parameters)
         # On this conductor's own clock, and anew after a takeover: a wall clock that was wrong when
         # the restoration was noted would end the watching at once, or keep it for an hour.
-        if self._in_state_s() < observe_s:
+        over_s = self._in_state_s() - observe_s
+        if over_s < 0:
+            return TICK_S
+        # A conductor that slept while another took over may have gone on to mint an account.
+        gone = all(check.passed is True for check in accounts.remove(run, self._world))
+        if not gone and over_s < ACCOUNT_AGAIN_S:
             return TICK_S
         self._world.watch.stop()
         self._record(run)

@@ -217,6 +217,18 @@ def test_an_account_is_minted_for_the_change_and_gone_when_it_is_restored(
     assert done.state == _S.CLEAN
 
 
+def test_an_account_that_is_made_too_late_is_gone_before_the_run_is_clean(
+    cast: Cast, fake: FakeWorld
+) -> None:
+    """A conductor slept in arming, another brought the run to observing, and it woke up."""
+    story = begin(cast, fake, scenario="registry-unusable", mode="scale")
+    live = story.to(_S.OBSERVING)
+    assert fake.cluster.accounts == set()
+    fake.cluster.accounts.add(str(live.pk))
+    assert story.to_the_end().state == _S.CLEAN
+    assert fake.cluster.accounts == set()
+
+
 def test_a_change_without_an_account_is_not_injected(cast: Cast, fake: FakeWorld) -> None:
     fake.cluster.may_not_mint = "Belay's account may not create roles in registry."
     done = begin(cast, fake, scenario=REGISTRY, mode="scale").to_the_end()

@@ -28,6 +28,12 @@ FOUND = {
         ),
         hold_s=5,
     ),
+    "an account minted by a conductor that slept while the run was taken over": Schedule(
+        "wrong-configuration",
+        given=(("change", "bad-image"), ("target", "shop/prices")),
+        events=(Event(In.ARMING, What.CONDUCTOR_STOPPED, seconds=25.0),),
+        hold_s=5,
+    ),
 }
 
 
