@@ -54,11 +54,12 @@ def _live(qa: QaCluster) -> list[str]:
 
 
 def await_steady(qa: QaCluster) -> None:
-    """Steady: every component healthy, no fault left, and no slot taken."""
+    """Steady: every component healthy, no fault left, route changes arrive, no slot taken."""
     wrong: list[str] = []
 
     def look() -> bool:
         wrong[:] = qa.look.unsteady() + qa.look.left_behind(qa.manifests_before)
+        wrong[:] = wrong or qa.look.routes_behind()
         return not wrong
 
     try:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from config.stack.processes import ProcessMark, mark
+from practice import owner, route_canary
 from practice.facts import RangeFacts
 from practice.plan import range_dir
 
@@ -222,6 +223,25 @@ class ClusterLook:
         """What does not run or is not healthy; empty when all is."""
         with ThreadPoolExecutor(len(self.nodes)) as pool:
             return [wrong for found in pool.map(NodeLook.unsteady, self.nodes) for wrong in found]
+
+    def routes_behind(self) -> list[str]:
+        """Route changes that Envoy does not serve yet, by what the API holds and Envoy answers.
+
+        After a fault Contour may go on listening to an API server that is gone for most of a
+        minute: the next fault would be refused, and rightly.
+        """
+        held = self.kubectl(
+            "get", "httpproxy", route_canary.NAME, "-n", owner.NAMESPACE,
+            "-o=jsonpath={.spec.routes[0].directResponsePolicy.body}",
+        )  # fmt: skip
+        asked = urllib.request.Request(self.facts.shop_url, headers={"Host": route_canary.HOST})
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            with opener.open(asked, timeout=5) as answer:
+                served = answer.read().decode()
+        except OSError as error:
+            served = str(error)
+        return [] if served == held else [f"Envoy serves {served!r}, the route says {held!r}"]
 
     def left_behind(self, before: dict[str, dict[str, FileMark]]) -> list[str]:
         """What of a fault is still on the cluster, against the manifests `before`."""
