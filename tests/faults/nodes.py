@@ -14,6 +14,7 @@ import json
 import ssl
 import stat
 import subprocess
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -234,13 +235,15 @@ class ClusterLook:
             "get", "httpproxy", route_canary.NAME, "-n", owner.NAMESPACE,
             "-o=jsonpath={.spec.routes[0].directResponsePolicy.body}",
         )  # fmt: skip
-        asked = urllib.request.Request(self.facts.shop_url, headers={"Host": route_canary.HOST})
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        edge = urllib.parse.urlsplit(self.facts.shop_url)
+        connection = http.client.HTTPConnection(str(edge.hostname), edge.port or 80, timeout=5)
         try:
-            with opener.open(asked, timeout=5) as answer:
-                served = answer.read().decode()
-        except OSError as error:
+            connection.request("GET", "/", headers={"Host": route_canary.HOST})
+            served = connection.getresponse().read().decode()
+        except (OSError, http.client.HTTPException) as error:
             served = str(error)
+        finally:
+            connection.close()
         return [] if served == held else [f"Envoy serves {served!r}, the route says {held!r}"]
 
     def left_behind(self, before: dict[str, dict[str, FileMark]]) -> list[str]:

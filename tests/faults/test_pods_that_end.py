@@ -1,4 +1,4 @@
-"""Pods that a fault itself ends: a drained node's, and a Deployment's. The shop's users are safe."""
+"""Pods that a fault itself ends: a drained node's, and a Deployment's."""
 
 from __future__ import annotations
 
