@@ -14,6 +14,7 @@ import re
 import shutil
 import sys
 import tempfile
+import time
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -41,6 +42,8 @@ class Program:
     name: str
     module: str
     package: str
+    build_s: float
+    """How long a cold build takes on two cores: what progress is foreseen by."""
     symbols: tuple[tuple[str, str], ...] = ()
     """Variables that the linker sets."""
 
@@ -57,12 +60,12 @@ def _kube_symbols() -> tuple[tuple[str, str], ...]:
 
 
 PROGRAMS = (
-    Program("kube", "kube", ".", _kube_symbols()),
-    Program("coredns", "coredns", "github.com/coredns/coredns"),
-    Program("contour", "contour", "github.com/projectcontour/contour/cmd/contour"),
-    Program("registry", "registry", "github.com/distribution/distribution/v3/cmd/registry"),
-    Program("pause", "small", "./pause"),
-    Program("shop", "small", "./shop"),
+    Program("kube", "kube", ".", 400.0, _kube_symbols()),
+    Program("coredns", "coredns", "github.com/coredns/coredns", 120.0),
+    Program("contour", "contour", "github.com/projectcontour/contour/cmd/contour", 110.0),
+    Program("registry", "registry", "github.com/distribution/distribution/v3/cmd/registry", 60.0),
+    Program("pause", "small", "./pause", 5.0),
+    Program("shop", "small", "./shop", 5.0),
 )
 
 
@@ -105,22 +108,26 @@ def target(program: Program) -> Path:
     return cache_dir() / "programs" / f"{program.name}-{key}" / program.name
 
 
-def build_all(say: Say) -> Built:
+def build_all(say: Say, foresee: Callable[[float], None] = lambda _: None) -> Built:
     """Build what is not in the cache and return where everything lies.
 
-    `say` is told one line per piece of work. Holds a lock, so that two ranges do not build
-    twice. Raises RangeError when the network, Go or the disk does not allow it.
+    `say` is told one line per piece of work, `foresee` how many seconds all of it still takes,
+    before each program and at the pace that this machine has shown. Holds a lock, so that two
+    ranges do not build twice. Raises RangeError when the network, Go or the disk does not allow it.
     """
     with file_lock(cache_dir() / ".lock", wait=False) as free:
         if not free:
             say("waiting for another range that is building the same programs")
     with file_lock(cache_dir() / ".lock"):
-        programs: dict[str, Path] = {}
-        for program in PROGRAMS:
-            path = programs[program.name] = target(program)
-            if not path.exists():
-                say(f"building {program.name} from source")
-                _build(program, path)
+        programs = {program.name: target(program) for program in PROGRAMS}
+        missing = [program for program in PROGRAMS if not programs[program.name].exists()]
+        began, done_s, pace = time.monotonic(), 0.0, 1.0
+        for number, program in enumerate(missing):
+            foresee(pace * sum(each.build_s for each in missing[number:]))
+            say(f"building {program.name} from source, {number + 1} of {len(missing)}")
+            _build(program, programs[program.name])
+            done_s += program.build_s
+            pace = (time.monotonic() - began) / done_s
         programs["envoy"] = _fetch_envoy(say)
         manifests = _contour_manifests(programs["contour"])
         return Built(programs, manifests, _link_bin(programs))

@@ -16,6 +16,8 @@ from practice.system import RangeError, write_atomic
 
 __all__ = ["NodeFacts", "Progress", "RangeFacts", "Reporter", "range_dir", "read_progress"]
 LOG_TAIL = 40
+LATE_S = 20.0
+"""So long over its time, a step is late."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +92,7 @@ class Progress:
     started_at: float
     """Seconds since the epoch."""
     eta_s: float | None = None
+    """None when it is over, and while a step takes longer than was foreseen: nobody knows then."""
     error: str | None = None
     log_tail: list[str] = field(default_factory=list)
 
@@ -124,10 +127,10 @@ class Reporter:
         self._tail: list[str] = []
         self._lock = threading.RLock()
 
-    def expect(self, step: str, seconds: float) -> None:
-        """Correct the expectation of a step (a cold build takes minutes, a warm one none)."""
+    def foresee(self, seconds: float) -> None:
+        """The current step takes so much longer from now on: a cold build takes minutes."""
         with self._lock:
-            self._steps[step] = seconds
+            self._steps[self._step] = self._now() - self._step_began + seconds
 
     def begin(self, step: str) -> None:
         """A step begins; the one before it is done."""
@@ -177,7 +180,10 @@ class Reporter:
 
     def _write(self) -> None:
         left = self._expected() - sum(self._steps.get(step, 0) for step in self._done)
-        left -= min(self._now() - self._step_began, self._steps.get(self._step, 0))
+        within = self._now() - self._step_began
+        # A few seconds over is no news; minutes over, and "to go" would be untrue.
+        late = within > self._steps.get(self._step, 0) + LATE_S
+        left -= min(within, self._steps.get(self._step, 0))
         progress = Progress(
             phase=self._phase,
             step=self._step,
@@ -186,7 +192,7 @@ class Reporter:
             message=self._message,
             percent=self._percent(),
             started_at=self._started,
-            eta_s=round(max(0.0, left), 1) if self._phase == "raising" else None,
+            eta_s=round(max(0.0, left), 1) if self._phase == "raising" and not late else None,
             error=self._error or None,
             log_tail=self._tail,
         )

@@ -40,7 +40,7 @@ from practice.plan import (
     Node,
     Plan,
 )
-from practice.steps import COLD_BUILD_S, join_step, steps_of
+from practice.steps import join_step, steps_of
 from practice.system import SYSTEM_PATH, CommandError, RangeError, wait_until
 
 
@@ -90,10 +90,8 @@ class Raising:
             raise RangeError("; ".join(found))
         packages.ensure(self.report.say)
         machine.prepare()
-        if not components.is_cached():
-            self.report.expect("build the programs", COLD_BUILD_S)
         self.report.begin("build the programs")
-        self.built = components.build_all(self.report.say)
+        self.built = components.build_all(self.report.say, self.report.foresee)
         link = self.plan.dir / "bin"
         link.unlink(missing_ok=True)
         link.symlink_to(self.built.bin)

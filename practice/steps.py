@@ -18,7 +18,6 @@ STEPS_AFTER = {
     "wait until traffic flows": 10.0,
 }
 JOIN_S, JOIN_WORKER_S = 35.0, 12.0
-COLD_BUILD_S = 700.0
 
 
 def join_step(node: Node) -> str:

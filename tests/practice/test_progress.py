@@ -74,14 +74,38 @@ def test_a_failure_says_why_and_keeps_what_was_said(report: Reporter) -> None:
     assert len(seen.log_tail) == 2
 
 
-def test_a_correction_of_the_expectation_moves_the_percent(report: Reporter, clock: Clock) -> None:
-    report.expect("build", 630.0)
+def test_what_is_foreseen_moves_the_percent(report: Reporter, clock: Clock) -> None:
     report.begin("build")
+    report.foresee(630.0)
     clock.now += 315
     report.say("compiling")
     seen = read_progress("x")
     assert seen is not None
-    assert seen.percent == 45
+    assert (seen.percent, seen.eta_s) == (45, 385.0)
+    report.foresee(630.0)
+    report.refresh()
+    seen = read_progress("x")
+    assert seen is not None
+    assert (seen.percent, seen.eta_s) == (31, 700.0)
+
+
+def test_a_step_that_is_late_promises_no_time(report: Reporter, clock: Clock) -> None:
+    report.begin("build")
+    report.foresee(100.0)
+    clock.now += 119
+    report.refresh()
+    seen = read_progress("x")
+    assert seen is not None
+    assert seen.eta_s == 70.0
+    clock.now += 2
+    report.refresh()
+    seen = read_progress("x")
+    assert seen is not None
+    assert seen.eta_s is None
+    report.begin("start")
+    seen = read_progress("x")
+    assert seen is not None
+    assert seen.eta_s == 70.0
 
 
 def test_facts_come_back_as_they_were_written(own_dirs: Path) -> None:

@@ -30,6 +30,7 @@ def test_a_line_for_each_step_and_each_tenth_and_not_each_second(
         for n in range(30)
     ]
     seen.append(dataclasses.replace(AT, step="workloads", percent=75))
+    seen.append(dataclasses.replace(AT, step="workloads", percent=75, eta_s=None))
     queue = iter(seen)
     monkeypatch.setattr(ranges, "read_progress", lambda _name: next(queue))
     progress = RangeProgress("demo", "http://127.0.0.1:8300")
@@ -38,6 +39,7 @@ def test_a_line_for_each_step_and_each_tenth_and_not_each_second(
         "Practice range demo:  60%, join qa-3, about 56 s to go",
         "Practice range demo:  70%, join qa-3, about 36 s to go",
         "Practice range demo:  75%, workloads, about 56 s to go",
+        "Practice range demo:  75%, workloads, slower than foreseen on this machine",
     ]
 
 
