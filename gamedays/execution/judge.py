@@ -92,7 +92,7 @@ def judge_run(injection: Injection, *, ended_at: dt.datetime) -> Judged:
     lines += _judge_what_must_hold(injection, probes, marks, lines)
     if scenario.judges_pods:
         lines.append(judge_pods(injection, ended_at=ended_at))
-    lines.append(judge_terminations(injection))
+    lines.append(judge_terminations(injection, ended_at=ended_at))
     lines += [judge_happening(injection, each) for each in happenings_of(injection.recipe)]
     lines += _judge_stops(injection, probes, marks)
     verdict, reason = _verdict(injection, lines, probes)

@@ -251,7 +251,7 @@ def _count_pods(
     if symptom["kind"] == "pods":
         return _answer(judge_pods(injection, ended_at=ended_at))
     if symptom["kind"] == "terminations":
-        return _answer(judge_terminations(injection))
+        return _answer(judge_terminations(injection, ended_at=ended_at))
     for each in happenings_of(injection.recipe):
         line = judge_happening(injection, each)
         if line["key"] == symptom["key"]:
