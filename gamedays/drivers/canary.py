@@ -54,5 +54,13 @@ def write_and_read_canary(
     read = kube.fresh_request(credentials, "GET", path, server=server, timeout_s=timeout_s)
     if read.status != 200:
         raise CanaryMismatchError(f"the read was answered {read.status}")
-    if (read.json().get("data") or {}).get("value") != value:
+    if _value_in(read) != value:
         raise CanaryMismatchError("another value was read than the one written")
+
+
+def _value_in(answer: kube.Answer) -> object:
+    """None where a server, or what stands before it, answered with something else."""
+    try:
+        return answer.json()["data"]["value"]
+    except (ValueError, KeyError, TypeError):
+        return None

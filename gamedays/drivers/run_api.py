@@ -30,7 +30,14 @@ class RunApi:
             return None
         if answer.status not in (200, 202):
             raise cannot(f"{method} {path.split('?', maxsplit=1)[0]} was refused", answer)
-        return dict(answer.json())
+        try:
+            body = answer.json()
+        except ValueError:
+            body = None
+        if not isinstance(body, dict):
+            what = f"{method} {path.split('?', maxsplit=1)[0]}"
+            raise ClusterUnreachable(f"an answer that is no object to {what}")
+        return body
 
     def request(self, method: str, path: str, body: Object | None = None) -> kube.Answer:
         return kube.fresh_request(self._credentials, method, path, body=body, timeout_s=_CALL_S)
@@ -102,7 +109,7 @@ def roles(namespace: str, suffix: str) -> str:
 
 
 def label(found: Object, key: str) -> str:
-    return str((found["metadata"].get("labels") or {}).get(key, ""))
+    return str(((found.get("metadata") or {}).get("labels") or {}).get(key, ""))
 
 
 def cannot(what: str, answer: kube.Answer) -> DomainError:

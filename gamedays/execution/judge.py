@@ -92,7 +92,7 @@ def judge_run(injection: Injection, *, ended_at: dt.datetime) -> Judged:
     lines += _judge_what_must_hold(injection, probes, marks, lines)
     if scenario.judges_pods:
         lines.append(judge_pods(injection, ended_at=ended_at))
-    lines.append(judge_terminations(injection))
+    lines.append(judge_terminations(injection, ended_at=ended_at))
     lines += [judge_happening(injection, each) for each in happenings_of(injection.recipe)]
     lines += _judge_stops(injection, probes, marks)
     verdict, reason = _verdict(injection, lines, probes)
@@ -159,6 +159,14 @@ def result_of(measured: Measured | None, min_passed_share: float) -> str:
     if measured is None or not measured.known:
         return _UNKNOWN
     return _HELD if measured.passed >= min_passed_share * measured.attempts else _BROKE
+
+
+def why_not_by_itself(injection: Injection) -> str:
+    """Why what was good at the end may be somebody's doing, as a sentence; empty: no such sign."""
+    alarms = injection.timeline.filter(kind=EntryKind.ALARM)
+    if all(entry.data.get("alarm") in _JUDGED_ALARMS for entry in alarms):
+        return ""
+    return "The way back was stuck and raised an alarm: what recovered it is not known."
 
 
 def _judge_probe(
@@ -297,12 +305,8 @@ def _verdict(
     unknown = [line["sentence"] for line in lines if line["result"] == _UNKNOWN]
     if unknown:
         return Verdict.INCONCLUSIVE, " ".join(unknown)
-    if any(
-        entry.data.get("alarm") not in _JUDGED_ALARMS
-        for entry in injection.timeline.filter(kind=EntryKind.ALARM)
-    ):
-        reason = "The way back was stuck and raised an alarm: what recovered it is not known."
-        return Verdict.INCONCLUSIVE, reason
+    if why := why_not_by_itself(injection):
+        return Verdict.INCONCLUSIVE, why
     judged = {line["probe"] for line in lines}
     if not any(probe.felt_by_users and probe.key in judged for probe in probes):
         return (

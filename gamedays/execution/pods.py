@@ -17,6 +17,8 @@ from gamedays.scenarios.plan import PodName, faults_of, happenings_of
 from gamedays.scenarios.registry import get_scenario
 
 if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
     from gamedays.scenarios.base import Scenario
 
 PODS_SEEN_S = 30
@@ -94,15 +96,20 @@ def terminations(injection: Injection, records: Iterable[PodRecord]) -> Terminat
     )
 
 
-def judge_terminations(injection: Injection) -> dict[str, Any]:
-    """Whether a share of the pods was terminated; *unknown* where they were never listed."""
+def judge_terminations(injection: Injection, *, ended_at: dt.datetime) -> dict[str, Any]:
+    """Whether a share of the pods was terminated; *unknown* where they were never listed, or not
+    again at the end."""
     found = terminations(injection, PodRecord.objects.filter(injection=injection))
+    unseen = _not_seen_again(injection, ended_at).count()
     result, sentence = _HELD, found.sentence
     if not found.before:
         result = _UNKNOWN
         sentence = "The pods could not be listed before the fault: unknown."
     elif found.are_many:
         result = _BROKE
+    elif unseen:
+        result = _UNKNOWN
+        sentence = f"{unseen} pods of before were not seen by the API again at the end: unknown."
     return {
         "key": "mass-termination",
         "title": f"Fewer than {found.limit_share:.0%} of the pods are terminated",
@@ -126,10 +133,7 @@ def judge_pods(injection: Injection, *, ended_at: dt.datetime) -> dict[str, Any]
     before = existed.count()
     lost = lost_pods(injection, ended_at=ended_at)
     late = [pod for pod in late_pods(injection) if pod not in lost]
-    since = max(injection.restored_at or ended_at, ended_at - dt.timedelta(seconds=PODS_SEEN_S))
-    unseen = (
-        existed.filter(gone_at=None).exclude(source=PodSource.API, last_seen_at__gte=since).count()
-    )
+    unseen = _not_seen_again(injection, ended_at).count()
     if not before:
         result, sentence = _UNKNOWN, "The pods could not be listed before the fault: unknown."
     elif lost or late:
@@ -166,6 +170,13 @@ def judge_pods(injection: Injection, *, ended_at: dt.datetime) -> dict[str, Any]
         "result": result,
         "sentence": sentence,
     }
+
+
+def _not_seen_again(injection: Injection, ended_at: dt.datetime) -> QuerySet[PodRecord]:
+    """Pods of before of which nobody knows at the end what became of them."""
+    since = max(injection.restored_at or ended_at, ended_at - dt.timedelta(seconds=PODS_SEEN_S))
+    left = PodRecord.objects.filter(injection=injection, existed_before=True, gone_at=None)
+    return left.exclude(source=PodSource.API, last_seen_at__gte=since)
 
 
 def lost_pods(injection: Injection, *, ended_at: dt.datetime) -> list[PodRecord]:

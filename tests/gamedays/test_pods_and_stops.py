@@ -117,6 +117,28 @@ def test_mass_termination_drafts_its_finding_in_an_aborted_run_too(
     assert Finding.objects.get(injection=done).symptom["kind"] == "terminations"
 
 
+def test_a_mass_termination_that_nobody_could_have_seen_again_is_not_proved_fixed(
+    cast: Cast, fake: FakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    story = begin(cast, fake)
+    story.to(_S.ACTIVE)
+    fake.watch.pods = fake.watch.pods[:5]
+    finding = Finding.objects.get(injection=story.to_the_end())
+    record_fix(actor=cast.erik, finding=finding, what="x", link="", fixed_since=timezone.now())
+    asked = request_verification(actor=cast.erik, finding=finding)
+    assert asked.injection
+    again = Story(asked.injection, crowded(make_fake(cast.cluster)))
+    again.to(_S.ACTIVE)
+    monkeypatch.setattr(again.fake.watch, "drain_census", lambda: None)  # nobody lists them now
+    done = again.to_the_end()
+    assert done.verdict == Verdict.INCONCLUSIVE
+    asked.refresh_from_db()
+    finding.refresh_from_db()
+    assert asked.outcome == Outcome.INCONCLUSIVE
+    assert "not seen by the API again" in asked.explanation
+    assert finding.status == FindingStatus.FIX_READY
+
+
 def test_a_mass_termination_that_was_fixed_is_verified(cast: Cast, fake: FakeWorld) -> None:
     story = begin(cast, fake)
     story.to(_S.ACTIVE)
