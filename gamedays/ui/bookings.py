@@ -213,7 +213,7 @@ def gameday(request: HttpRequest, gameday_id: int) -> HttpResponse:
             "missing": missing_for(found.cluster) if open_ else [],
             "is_open": open_,
             "is_early": found.state == GamedayState.BOOKED and found.starts_at > timezone.now(),
-            "findings": [f for row in agenda if row.run for f in row.run.findings.all()],
+            "findings": selectors.findings_of(found),
         },
     )
 
