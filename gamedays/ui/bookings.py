@@ -163,6 +163,7 @@ def _booking_page(
         {
             "form": form,
             "agenda": agenda,
+            "agenda_full": len(agenda) >= verbs.AGENDA_MAX,
             "catalogue": catalogue(form.nodes, cluster_chosen=form.chosen is not None),
             "zones": zone_choices(),
             "worst_case": worst_case(form, agenda),
