@@ -6,10 +6,14 @@ from typing import Any
 
 import pytest
 import yaml
+from django.conf import settings
 
+from config.celery import app
 from tests.guard.running import ROOT
 
 QA, PRODUCTION = "BELAY_QA_CREDENTIALS_KEY", "BELAY_PRODUCTION_CREDENTIALS_KEY"
+ORPHANS = "remove_orphaned_accounts"
+TASKS = ("conduct", "look_for_due", ORPHANS)
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +36,14 @@ def test_the_fault_engine_never_holds_the_production_key(services: dict[str, Any
         if str(word).startswith("--queues")
     }
     assert queues == {"steps"}, "no fault runs where the key is"
+
+
+def test_a_short_task_never_waits_behind_a_fault(services: dict[str, Any]) -> None:
+    route = app.amqp.router.route
+    queues = {name: route({}, f"gamedays.tasks.{name}")["queue"].name for name in TASKS}
+    assert queues == {"conduct": "faults", "look_for_due": "default", ORPHANS: "default"}
+    looks = [entry["options"] for entry in settings.CELERY_BEAT_SCHEDULE.values()]
+    assert all("queue" not in options for options in looks), "beat has no routes of its own"
 
 
 def test_each_queue_has_a_worker(services: dict[str, Any]) -> None:
