@@ -12,6 +12,7 @@ from config.celery import app
 from tests.guard.running import ROOT
 
 QA, PRODUCTION = "BELAY_QA_CREDENTIALS_KEY", "BELAY_PRODUCTION_CREDENTIALS_KEY"
+DEADLINE = "BELAY_DB_DEADLINE_S"
 ORPHANS = "remove_orphaned_accounts"
 TASKS = ("conduct", "look_for_due", ORPHANS)
 
@@ -25,6 +26,14 @@ def services() -> dict[str, Any]:
 def test_everything_that_stays_up_is_asked_for_its_health(services: dict[str, Any]) -> None:
     lasting = {name for name, service in services.items() if service.get("restart") != "no"}
     assert {name for name in lasting if "healthcheck" not in services[name]} == set()
+
+
+def test_nothing_that_stays_up_waits_for_ever_for_a_frozen_database(
+    services: dict[str, Any],
+) -> None:
+    ours = {n: s for n, s in services.items() if "image" in s and s["image"] == "belay:local"}
+    lasting = {name: s["environment"] for name, s in ours.items() if s.get("restart") != "no"}
+    assert {name for name, environment in lasting.items() if DEADLINE not in environment} == set()
 
 
 def test_the_fault_engine_never_holds_the_production_key(services: dict[str, Any]) -> None:
