@@ -6,7 +6,7 @@ from pathlib import Path
 
 from django.core.management.base import CommandError
 
-from core.models import Cluster, User
+from core.models import Cluster, Team, User
 
 
 def platform_owner(username: str | None) -> User:
@@ -34,6 +34,18 @@ def cluster_called(name: str) -> Cluster:
         known = ", ".join(Cluster.objects.active().values_list("name", flat=True))
         raise CommandError(f"There is no cluster {name!r}. Known are: {known or 'none'}.")
     return cluster
+
+
+def team_called(name: str) -> Team:
+    """The team of that name."""
+    team = Team.objects.filter(name=name).first()
+    if team is None:
+        known = ", ".join(Team.objects.values_list("name", flat=True))
+        raise CommandError(
+            f"There is no team {name!r}. Known are: {known or 'none'}; `people team NAME` makes "
+            "another."
+        )
+    return team
 
 
 def read_input(path: Path) -> str:

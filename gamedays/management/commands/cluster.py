@@ -10,8 +10,7 @@ from django.utils.text import slugify
 
 from core.choices import Stage
 from core.errors import DomainError
-from core.management.asking import cluster_called, platform_owner, read_input
-from core.models import Team
+from core.management.asking import cluster_called, platform_owner, read_input, team_called
 from core.operations.clusters import register_cluster, rotate_token
 from gamedays.choices import ProbeKind
 from gamedays.operations.bundle import drill_bundle, make_bundle
@@ -109,10 +108,7 @@ class Command(BaseCommand):
 
     def _register(self, options: dict[str, Any]) -> None:
         actor = platform_owner(options["actor"])
-        team = Team.objects.filter(name=options["team"]).first()
-        if team is None:
-            known = ", ".join(Team.objects.values_list("name", flat=True))
-            raise CommandError(f"There is no team {options['team']!r}. Known are: {known}.")
+        team = team_called(options["team"])
         users = [_probe(text) for text in options["probe"]]
         # First of all: a cluster without its probes could be neither used nor registered again.
         check_user_probes(users)
