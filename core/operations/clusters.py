@@ -148,7 +148,7 @@ def look_at_cluster(credentials: Credentials) -> dict[str, Any]:
     except k8s.ApiException as error:
         raise ClusterRefused(
             f"The cluster answered {error.status} {error.reason} to Belay's credential. It needs "
-            "the rights that `belay cluster onboard` gives; see the README.",
+            "the rights that `belay cluster onboard` gives; SECURITY.md names each.",
             code="credential_rights",
         ) from error
     except (HTTPError, OSError) as error:
