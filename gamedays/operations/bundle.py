@@ -19,9 +19,10 @@ import structlog
 from django.conf import settings
 from django.utils import timezone
 
+from core import policies
 from core.choices import Stage
 from core.crypto import decrypt
-from core.errors import ClusterRefused, Conflict, DomainError, Invalid, NotAllowed
+from core.errors import ClusterRefused, Conflict, DomainError, Invalid
 from core.operations.emergency import require_no_stop
 from gamedays.drivers.bundle_file import (
     Bundle,
@@ -118,8 +119,7 @@ def guards_now(guards: list[Guard]) -> dict[str, list[object]]:
 
 
 def _guards_of(actor: User, cluster: Cluster) -> list[Guard]:
-    if not actor.is_superuser:
-        raise NotAllowed("Only a platform owner may make a break-glass bundle, or drill it.")
+    policies.require_owner(actor, "make a break-glass bundle, or drill it")
     if cluster.stage != Stage.QA:
         raise ClusterRefused(
             f"{cluster.name} is a production cluster: it has no guards and nothing to undo.",

@@ -8,8 +8,8 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from core import kube
-from core.errors import ClusterRefused, ClusterUnreachable, Conflict, NotAllowed
+from core import kube, policies
+from core.errors import ClusterRefused, ClusterUnreachable, Conflict
 from core.models import Cluster
 from core.operations.clusters import look_at_cluster
 from gamedays.choices import BEFORE_ARMING, EntryKind, GamedayState, InjectionState
@@ -34,8 +34,7 @@ def retire_cluster(*, actor: User, cluster: Cluster, reason: str) -> Cluster:
         NotAllowed: the actor is no platform owner.
         Conflict: `cluster_alive`: it answers, and a fault is live on it.
     """
-    if not actor.is_superuser:
-        raise NotAllowed("Only a platform owner may retire clusters.")
+    policies.require_owner(actor, "retire clusters")
     alive = _answers(cluster) or any(view.hello for view in look_at_guards(cluster=cluster))
     with transaction.atomic():
         cluster = Cluster.objects.select_for_update().get(pk=cluster.pk)

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from core.errors import NotFound
 from gamedays.choices import GamedayState, InjectionState
-from gamedays.models import AgendaItem, Gameday, Injection
+from gamedays.models import AgendaItem, Finding, Gameday, Injection
 from gamedays.selectors.words import parameters_in_words, scenario_or_none, scenario_title
 
 if TYPE_CHECKING:
@@ -106,6 +106,12 @@ def planned(gameday: Gameday) -> list[Planned]:
         Planned(item, scenario_or_none(item.scenario_key), newest.get(item.pk))
         for item in gameday.agenda.all()
     ]
+
+
+def findings_of(gameday: Gameday) -> list[Finding]:
+    """What its runs brought to light, in the agenda's order."""
+    found = Finding.objects.filter(injection__agenda_item__gameday=gameday)
+    return list(found.order_by("injection__agenda_item__position", "created_at"))
 
 
 def week_of(user: User, day: dt.date) -> list[Day]:

@@ -163,6 +163,7 @@ def _booking_page(
         {
             "form": form,
             "agenda": agenda,
+            "agenda_full": len(agenda) >= verbs.AGENDA_MAX,
             "catalogue": catalogue(form.nodes, cluster_chosen=form.chosen is not None),
             "zones": zone_choices(),
             "worst_case": worst_case(form, agenda),
@@ -213,7 +214,7 @@ def gameday(request: HttpRequest, gameday_id: int) -> HttpResponse:
             "missing": missing_for(found.cluster) if open_ else [],
             "is_open": open_,
             "is_early": found.state == GamedayState.BOOKED and found.starts_at > timezone.now(),
-            "findings": [f for row in agenda if row.run for f in row.run.findings.all()],
+            "findings": selectors.findings_of(found),
         },
     )
 

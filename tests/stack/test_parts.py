@@ -265,6 +265,8 @@ def test_logs_hide_secrets() -> None:
             "token": "abc",
             "kubeconfig": "apiVersion: v1",
             "cluster": "qa-range",
+            "api_key_id": 7,
+            "asked": {"passphrase": "hunter2", "lines": ["Bearer abcdefghijkl"], "tries": 3},
         },
     )
     assert hidden == {
@@ -272,6 +274,8 @@ def test_logs_hide_secrets() -> None:
         "token": "[hidden]",
         "kubeconfig": "[hidden]",
         "cluster": "qa-range",
+        "api_key_id": "[hidden]",
+        "asked": {"passphrase": "[hidden]", "lines": ["Bearer [hidden]"], "tries": 3},
     }
 
 
