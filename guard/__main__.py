@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from guard.policy import Paths
 
 EXIT_CONFIG = 78
+EXIT_AGAIN = 75
 STALL_S = 10.0
 UNSERVED_UNDO_S = 6.0
 """Less than STALL_S: the parent takes a worker that shows no life for one that is stuck."""
@@ -113,6 +114,10 @@ def _work(asked: argparse.Namespace) -> int:
     except (PolicyError, ssl.SSLError, FileNotFoundError) as error:
         _undo_without_serving(_paths(asked))
         return _fail(f"this guard cannot serve: {error}", EXIT_CONFIG)
+    except Exception as error:  # noqa: BLE001  what is live must be undone all the same
+        # No room for a heartbeat, a file that cannot be read. It may pass: the parent tries again.
+        _undo_without_serving(_paths(asked))
+        return _fail(f"this guard cannot serve now: {error!r}", EXIT_AGAIN)
     worker.run()
     return 0
 

@@ -61,9 +61,10 @@ def load_policy(path: Path) -> Policy:
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
         text = path.read_text(encoding="utf-8")
-    except OSError as error:
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "is no text any more"
         raise PolicyError(
-            f"{path}: {error.strerror}. A guard serves only where it was installed: run"
+            f"{path}: {why}. A guard serves only where it was installed: run"
             " `manage.py guard install CLUSTER`."
         ) from error
     if mode & 0o077:

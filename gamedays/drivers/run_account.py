@@ -14,7 +14,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 import structlog
@@ -169,17 +169,24 @@ class RunAccounts:
                 self._api.remove(f"{roles(scope, 's')}/{name}", order_id)
         self._api.ask("DELETE", f"{accounts()}/{name}", missing_ok=True)
 
-    def remove_orphans(self, live: Collection[str], now: dt.datetime) -> list[str]:
-        """Remove the accounts of runs that are over, and all whose token has run out.
+    def remove_orphans(
+        self, are_over: Callable[[Collection[str]], Mapping[str, bool]], now: dt.datetime
+    ) -> list[str]:
+        """Remove the accounts of runs that are over. Returns the orders whose accounts went.
 
-        `live`: orders that may still need theirs. Returns the orders whose accounts went.
+        `are_over`: of these orders, those that are known, and whether each is over. It is asked
+        after the accounts were listed: a run that begins meanwhile is not among them. One that is
+        not known may be live on a guard all the same, which then has nothing else to undo it
+        with - the rows may come from an older backup - and keeps its account while its token
+        lives.
         """
         query = f"{MANAGED_BY}%3Dbelay"
         listed = self._api.ask("GET", f"{accounts()}?labelSelector={query}") or {}
+        found = {label(each, ORDER): each for each in listed.get("items", []) if label(each, ORDER)}
+        known = are_over(found)
         gone = []
-        for account in listed.get("items", []):
-            order_id = label(account, ORDER)
-            if not order_id or (order_id in live and not _expired(account, now)):
+        for order_id, account in found.items():
+            if not known.get(order_id, _expired(account, now)):
                 continue
             try:
                 self.unmint(order_id)

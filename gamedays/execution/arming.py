@@ -150,6 +150,11 @@ def undone_by_itself_says(replies: Mapping[str, Reply[OrderReport]]) -> str:
         report = reply.value
         if report and report.undo_reason not in (None, UndoReason.REQUESTED):
             return _itself(node, report)
+        if report and report.fault is None:
+            # Nothing but a tombstone. What it was told, it had written down: the journal is lost.
+            return (
+                f"The guard on {node} has lost the order, and with it until when the fault was on."
+            )
     return ""
 
 

@@ -36,6 +36,9 @@ PODS_S = 30.0
 """Within this time all pods must have been listed once: whoever is lost has to be known before."""
 BITE_S = 20.0
 """How long after inject the target must be seen dead."""
+LATE_S = 600.0
+"""A fault that nobody conducted for so long after its time is not begun any more: whoever asked
+for it has stopped watching."""
 
 
 class Conductor(WayBack):
@@ -63,6 +66,14 @@ class Conductor(WayBack):
         }
 
     def _planned(self, run: Run) -> float | None:
+        late_s = (self._world.clock.now() - run.due_at).total_seconds()
+        if late_s > LATE_S:
+            return self._refuse(
+                run,
+                f"No worker took it up for {late_s / 60:.0f} minutes after its time, and who asked "
+                "for it may not be watching any more. Look whether workers and broker run, then "
+                "start again.",
+            )
         self._move(
             run,
             _S.PREFLIGHT,

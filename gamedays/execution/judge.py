@@ -161,6 +161,14 @@ def result_of(measured: Measured | None, min_passed_share: float) -> str:
     return _HELD if measured.passed >= min_passed_share * measured.attempts else _BROKE
 
 
+def why_not_by_itself(injection: Injection) -> str:
+    """Why what was good at the end may be somebody's doing, as a sentence; empty: no such sign."""
+    alarms = injection.timeline.filter(kind=EntryKind.ALARM)
+    if all(entry.data.get("alarm") in _JUDGED_ALARMS for entry in alarms):
+        return ""
+    return "The way back was stuck and raised an alarm: what recovered it is not known."
+
+
 def _judge_probe(
     injection: Injection, expectation: Expectation, probe: Probe, marks: Mapping[str, Any]
 ) -> dict[str, Any]:
@@ -297,12 +305,8 @@ def _verdict(
     unknown = [line["sentence"] for line in lines if line["result"] == _UNKNOWN]
     if unknown:
         return Verdict.INCONCLUSIVE, " ".join(unknown)
-    if any(
-        entry.data.get("alarm") not in _JUDGED_ALARMS
-        for entry in injection.timeline.filter(kind=EntryKind.ALARM)
-    ):
-        reason = "The way back was stuck and raised an alarm: what recovered it is not known."
-        return Verdict.INCONCLUSIVE, reason
+    if why := why_not_by_itself(injection):
+        return Verdict.INCONCLUSIVE, why
     judged = {line["probe"] for line in lines}
     if not any(probe.felt_by_users and probe.key in judged for probe in probes):
         return (

@@ -71,9 +71,18 @@ def _continue(key: int, now: dt.datetime) -> None:
             return
         item = next_item(gameday)
         # A refused fault waits for a person: trying it for ever would only repeat the refusal.
-        if item is None or item.injections.exists():
+        if item is None or item.injections.exists() or _a_person_ended_the_last(gameday):
             return
         _begin(gameday, now)
+
+
+def _a_person_ended_the_last(gameday: Gameday) -> bool:
+    """Whoever aborts a fault, sets the emergency stop, or answers for a fault by hand wants no
+    other a second later: the next one waits for a click."""
+    last = Injection.objects.filter(agenda_item__gameday=gameday).order_by("asked_at").last()
+    return last is not None and (
+        last.abort_requested_at is not None or last.state == InjectionState.RESOLVED_BY_HAND
+    )
 
 
 def _begin(gameday: Gameday, due_at: dt.datetime) -> None:

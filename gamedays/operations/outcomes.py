@@ -14,7 +14,7 @@ from gamedays.choices import (
     Verdict,
     VerificationTask,
 )
-from gamedays.execution.judge import marks_of, measure_window, result_of
+from gamedays.execution.judge import marks_of, measure_window, result_of, why_not_by_itself
 from gamedays.execution.judge_alerts import judge_alert
 from gamedays.execution.judge_meanwhile import judge_happening
 from gamedays.execution.pods import judge_pods, judge_terminations
@@ -142,7 +142,10 @@ def _evaluate(verification: Verification, injection: Injection) -> Outcome:
     # Locked, so that a person's edit cannot fall between reading the version and raising it.
     finding = Finding.objects.select_for_update().get(pk=verification.finding_id)
     outcome, explanation, measured = _look_for_symptom(finding, injection)
-    if outcome == Outcome.DOES_NOT_RECUR and (why := _cut_short(injection)):
+    # A symptom that is seen counts in every run; one that is not, only in a run that was whole.
+    if outcome == Outcome.DOES_NOT_RECUR and (
+        why := _cut_short(injection) or why_not_by_itself(injection)
+    ):
         outcome, explanation = Outcome.INCONCLUSIVE, f"{why} {explanation}"
     fix = _fix_before(finding, injection, on_record=outcome == Outcome.DOES_NOT_RECUR)
     verification.injection = injection

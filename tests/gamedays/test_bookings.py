@@ -12,9 +12,17 @@ from django.utils import timezone
 from core.choices import Stage
 from core.errors import Conflict, DomainError, Invalid, NotAllowed, NotFound
 from gamedays.choices import GamedayState, InjectionState
-from gamedays.models import Gameday, Injection
-from gamedays.operations.bookings import AgendaDraft, cancel_gameday, worst_case_minutes
+from gamedays.models import Gameday, Injection, Lease
+from gamedays.operations.bookings import (
+    AgendaDraft,
+    book_gameday,
+    cancel_gameday,
+    worst_case_minutes,
+)
+from gamedays.operations.by_hand import resolve_by_hand
 from gamedays.operations.due import start_due, wake_planned
+from gamedays.operations.emergency import release_emergency_stop, set_emergency_stop
+from gamedays.operations.ending import end_injection
 from gamedays.operations.runs import abort_injection, end_gameday, start_gameday
 from tests.people import API, ETCD, Cast, book, make_cast, make_cluster
 
@@ -191,6 +199,51 @@ def test_row_17_two_beats_that_look_at_the_same_moment_start_it_once() -> None:
     assert not failed
     assert Injection.objects.count() == 1
     assert Gameday.objects.get().state == GamedayState.RUNNING
+
+
+def of_two(cast: Cast) -> Gameday:
+    """A gameday that starts by itself, with two faults."""
+    return book_gameday(
+        actor=cast.lea,
+        cluster=cast.cluster,
+        title="Two of them",
+        starts_at=timezone.now() + dt.timedelta(seconds=2),
+        duration_min=60,
+        time_zone="Europe/Berlin",
+        facilitator=cast.erik,
+        autostart=True,
+        agenda=[AgendaDraft(ETCD, {"node": node, "hold_s": 20}) for node in ("qa-1", "qa-2")],
+    )
+
+
+@pytest.mark.parametrize("by_hand", [False, True])
+def test_after_a_fault_that_a_person_ended_the_next_waits_for_a_person(
+    cast: Cast, *, by_hand: bool
+) -> None:
+    gameday = of_two(cast)
+    start_due()
+    first = Injection.objects.get()
+    Lease.objects.update(fence=1)  # somebody conducts it
+    if by_hand:
+        Injection.objects.update(state=InjectionState.UNDO_STUCK)
+        resolve_by_hand(actor=cast.lea, injection=first, reason="qa-1 burnt", seen="it burns")
+    else:
+        set_emergency_stop(actor=cast.vera)
+        release_emergency_stop(actor=cast.lea, reason="the shop is back")
+        Injection.objects.update(state=InjectionState.CLEAN)
+        end_injection(first.pk)
+    start_due()
+    assert Injection.objects.get() == first, "nothing is started by a release or a signature"
+    assert start_gameday(actor=cast.erik, gameday=gameday).pk != first.pk
+
+
+def test_after_a_fault_that_ended_by_itself_the_next_begins_by_itself(cast: Cast) -> None:
+    of_two(cast)
+    start_due()
+    Injection.objects.update(state=InjectionState.CLEAN)
+    end_injection(Injection.objects.get().pk)
+    start_due()
+    assert Injection.objects.count() == 2
 
 
 def test_row_39_a_missed_start_is_missed_and_never_caught_up(cast: Cast) -> None:

@@ -119,6 +119,18 @@ def test_a_run_that_holds(cast: Cast, fake: FakeWorld) -> None:
     assert done.agenda_item.gameday.state == "done"
 
 
+def test_row_39_what_no_worker_took_up_in_time_is_not_begun_later(
+    cast: Cast, fake: FakeWorld
+) -> None:
+    """Its message was lost with the broker, which came back when everybody had gone home."""
+    fake.clock.forward(3600)
+    done = begin(cast, fake).to_the_end()
+    assert done.state == _S.REFUSED
+    assert "60 minutes" in done.reason
+    assert fake.guards.asked == []
+    assert not SlotClaim.objects.filter(holder=done.pk, released_at=None).exists()
+
+
 def test_a_third_of_the_reads_fail_breaks_and_drafts_a_finding(cast: Cast, fake: FakeWorld) -> None:
     fake.watch.failing = {"api-read": 1}
     done = begin(cast, fake).to_the_end()

@@ -110,6 +110,18 @@ def test_a_fault_that_a_silent_guard_ended_early_is_not_held(cast: Cast, fake: F
     assert "by itself" in done.reason
 
 
+def test_a_fault_whose_order_its_guard_has_lost_is_not_held(cast: Cast, fake: FakeWorld) -> None:
+    """Its journal was damaged and it was restarted: it put the manifest back in mid-hold, and
+    knows nothing else of it any more."""
+    story = begin(cast, fake, hold_s=120)
+    story.to(_S.ACTIVE)
+    machine = fake.guards.machines["qa-2"]
+    machine.pids["etcd"], machine.order = 500, None
+    done = story.to_the_end()
+    assert (done.state, done.verdict) == (_S.CLEAN, Verdict.INCONCLUSIVE), done.reason
+    assert "has lost the order" in done.reason
+
+
 def test_a_run_that_raised_an_alarm_is_not_held(cast: Cast, fake: FakeWorld) -> None:
     story = begin(cast, fake)
     story.to(_S.ACTIVE)

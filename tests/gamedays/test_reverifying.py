@@ -8,7 +8,14 @@ import pytest
 from django.db.backends.postgresql.psycopg_any import DateTimeTZRange
 from django.utils import timezone
 
-from gamedays.choices import FindingStatus, GamedayState, InjectionState, Outcome, VerificationTask
+from gamedays.choices import (
+    FindingStatus,
+    GamedayState,
+    InjectionState,
+    Outcome,
+    Verdict,
+    VerificationTask,
+)
 from gamedays.models import Finding, Gameday, Recurrence, Verification
 from gamedays.operations.bookings import cancel_gameday
 from gamedays.operations.due import start_due
@@ -146,3 +153,22 @@ def test_what_was_proved_fixed_and_comes_back_is_a_finding_of_its_own(
     run = begin(cast, fake).to_the_end()
     assert Finding.objects.get(injection=run) != finding
     assert not Recurrence.objects.exists()
+
+
+def test_a_way_back_that_was_stuck_proves_no_fix(cast: Cast, finding: Finding) -> None:
+    asked = request_verification(actor=cast.erik, finding=finding)
+    assert asked.injection
+    fake = make_fake(cast.cluster)
+    story = Story(asked.injection, fake)
+    story.to(InjectionState.ACTIVE)
+    fake.guards.machines["qa-2"].stuck = "the manifest could not be put back"
+    story.to(InjectionState.UNDO_STUCK)
+    # A person mends the node by hand, and with it whatever the symptom was.
+    fake.guards.machines["qa-2"].stuck = ""
+    run = story.to_the_end()
+    assert (run.state, run.verdict) == (InjectionState.CLEAN, Verdict.INCONCLUSIVE)
+    asked.refresh_from_db()
+    finding.refresh_from_db()
+    assert asked.outcome == Outcome.INCONCLUSIVE
+    assert "what recovered it is not known" in asked.explanation
+    assert finding.status == FindingStatus.FIX_READY, "a green that nobody can account for"

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import signal
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gamedays.execution.watchdog import ABORT_S, LEASE_S, LeaseRow, Watchdog
+from gamedays.management.commands import watchdog as command
 
 _ID = uuid.UUID(int=7)
 _ROW = LeaseRow(injection_id=_ID, fence=1, renewals=5, given_up=False, abort_waiting=False)
@@ -111,3 +115,27 @@ def test_never_earlier_than_a_lease_after_the_last_renewal(
             assert now - renewed >= LEASE_S
             return
         assert now - renewed < LEASE_S + 5
+
+
+def test_a_look_that_fails_ends_no_watchdog(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """No thread to be had at one look, no place for the heartbeat at another."""
+    looks: list[float] = []
+    told: list[Callable[[int, None], None]] = []
+
+    def advance(_self: Watchdog, now: float, _mine: set[uuid.UUID]) -> list[object]:
+        looks.append(now)
+        if len(looks) == 1:
+            raise RuntimeError("can't start new thread")
+        return []
+
+    def sleep(_seconds: float) -> None:
+        if len(looks) == 3:
+            told[0](signal.SIGTERM, None)
+
+    monkeypatch.setattr(Watchdog, "advance", advance)
+    monkeypatch.setattr(command.signal, "signal", lambda _number, handler: told.append(handler))
+    monkeypatch.setattr(command.time, "sleep", sleep)
+    command.Command().handle(heartbeat=tmp_path / "gone" / "heartbeat")
+    assert len(looks) == 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import socket
 import ssl
 import sys
@@ -215,14 +216,41 @@ def test_a_guard_that_can_no_longer_serve_still_undoes(site: GuardSite, lost: st
     await_true("the fault is undone", site.whole)
 
 
-def test_undo_all_needs_no_policy(site: GuardSite) -> None:
+def _with_nobody_left(site: GuardSite) -> None:
+    """A fault is live, and neither parent nor worker runs."""
     site.inject(site.client())
     assert site.parent
     worker = site.worker()
     site.stop_worker(worker)
     site.parent.kill()
     site.kill(worker)
-    site.paths.policy.unlink()
+
+
+@pytest.mark.parametrize("damage", ["not UTF-8", "a CA that is not ASCII", "no place to beat in"])
+def test_a_guard_that_damage_keeps_from_serving_still_undoes(site: GuardSite, damage: str) -> None:
+    _with_nobody_left(site)
+    policy = site.paths.policy.read_bytes()
+    if damage == "not UTF-8":
+        site.paths.policy.write_bytes(b"\xff\xfe" + policy)
+    elif damage == "a CA that is not ASCII":
+        damaged = json.loads(policy) | {"ca_pem": "\u00e4"}
+        site.paths.policy.write_text(json.dumps(damaged), encoding="utf-8")
+    else:
+        shutil.rmtree(site.paths.run)
+        site.paths.run.write_text("a file", encoding="ascii")
+    done = site.run_to_end("work")
+    assert done.returncode in (75, 78), done.stderr
+    assert "cannot serve" in done.stderr
+    await_true("the fault is undone", site.whole)
+
+
+@pytest.mark.parametrize("damage", ["gone", "not UTF-8"])
+def test_undo_all_needs_no_policy(site: GuardSite, damage: str) -> None:
+    _with_nobody_left(site)
+    if damage == "gone":
+        site.paths.policy.unlink()
+    else:
+        site.paths.policy.write_bytes(b"\xff\xfe")
     assert site.run_to_end("undo-all").returncode == 0
     assert site.whole()
 

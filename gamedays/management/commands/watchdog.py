@@ -84,6 +84,12 @@ class Command(BaseCommand):
                 # The guards' own deadlines hold while we cannot read; look again at once.
                 log.warning("watchdog_without_database", error=str(error))
                 connection.close()
+            except Exception:
+                # No thread to be had, no room for the heartbeat: whoever starts this process anew
+                # would have to watch every lease for fifteen seconds again, and while a thread
+                # of ours conducts it would not even end. Whoever is not conducted now is taken
+                # over at a later look.
+                log.exception("watchdog_look_failed")
             time.sleep(TICK_S)
         stopping.set("The watchdog was told to stop; another goes on.")
         for thread in conducting.values():
