@@ -6,7 +6,6 @@ and with an empty environment, with nothing but the file: exactly what somebody 
 
 from __future__ import annotations
 
-import hashlib
 import os
 import subprocess
 import uuid
@@ -34,6 +33,7 @@ from gamedays.drivers.bundle_file import (
 )
 from gamedays.drivers.guard_client import GuardClient, GuardError
 from gamedays.models import BreakGlassBundle, ClusterAuthority, Guard, Injection
+from gamedays.selectors.clusters import guards_now
 from guard.protocol import Fault, FaultKind, Phase
 
 if TYPE_CHECKING:
@@ -104,18 +104,6 @@ def drill_bundle(*, actor: User, cluster: Cluster, path: Path) -> BreakGlassBund
     row.save(update_fields=["drilled_at", "drilled_by", "drill_passed", "drill_said"])
     log.info("bundle_drilled", cluster=cluster.name, by=str(actor), passed=row.drill_passed)
     return row
-
-
-def guards_now(guards: list[Guard]) -> dict[str, list[object]]:
-    """What a bundle has to agree with: where each guard is, and which certificate it shows."""
-    return {
-        guard.node.name: [
-            guard.address,
-            guard.port,
-            hashlib.sha256(guard.certificate_pem.encode()).hexdigest(),
-        ]
-        for guard in guards
-    }
 
 
 def _guards_of(actor: User, cluster: Cluster) -> list[Guard]:
