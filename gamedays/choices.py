@@ -15,6 +15,10 @@ class GamedayState(models.TextChoices):
     MISSED = "missed", "Missed"
 
 
+GAMEDAY_OPEN: Final = (GamedayState.BOOKED, GamedayState.RUNNING)
+"""A gameday in one of these has its cluster's time; no other may overlap it."""
+
+
 class Purpose(models.TextChoices):
     GAMEDAY = "gameday", "Gameday"
     VERIFICATION = "verification", "Re-verification"

@@ -16,7 +16,7 @@ from django.utils import timezone
 from core import policies
 from core.choices import Stage
 from core.errors import Conflict, DomainError, Invalid
-from gamedays.choices import GamedayState, Purpose
+from gamedays.choices import GAMEDAY_OPEN, GamedayState, Purpose
 from gamedays.models import AgendaItem, Gameday
 from gamedays.operations.ending import end_unproved
 from gamedays.scenarios.registry import get_scenario
@@ -189,7 +189,7 @@ def overlapping(
     return (
         Gameday.objects.filter(
             cluster=cluster,
-            state__in=(GamedayState.BOOKED, GamedayState.RUNNING),
+            state__in=GAMEDAY_OPEN,
             period__overlap=DateTimeTZRange(starts_at, ends_at),
         )
         .order_by("period")

@@ -12,7 +12,7 @@ from core import kube, policies
 from core.errors import ClusterRefused, ClusterUnreachable, Conflict
 from core.models import Cluster
 from core.operations.clusters import look_at_cluster
-from gamedays.choices import BEFORE_ARMING, EntryKind, GamedayState, InjectionState
+from gamedays.choices import BEFORE_ARMING, GAMEDAY_OPEN, EntryKind, GamedayState, InjectionState
 from gamedays.models import Gameday, Injection, Lease, TimelineEntry
 from gamedays.operations.by_hand import end_gone
 from gamedays.operations.ending import end_injection, end_unproved
@@ -20,8 +20,6 @@ from gamedays.operations.guards import look_at_guards
 
 if TYPE_CHECKING:
     from core.models import User
-
-_OPEN = (GamedayState.BOOKED, GamedayState.RUNNING)
 
 
 def retire_cluster(*, actor: User, cluster: Cluster, reason: str) -> Cluster:
@@ -53,7 +51,7 @@ def retire_cluster(*, actor: User, cluster: Cluster, reason: str) -> Cluster:
         for injection in live:
             _answer_for(injection, actor, reason)
         now = timezone.now()
-        for gameday in Gameday.objects.filter(cluster=cluster, state__in=_OPEN):
+        for gameday in Gameday.objects.filter(cluster=cluster, state__in=GAMEDAY_OPEN):
             end_unproved(gameday, f"{actor} retired the cluster.")
         Gameday.objects.filter(cluster=cluster, state=GamedayState.BOOKED).update(
             state=GamedayState.CANCELLED, ended_at=now

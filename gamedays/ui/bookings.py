@@ -18,7 +18,7 @@ from core.choices import Role, SetupPhase
 from core.errors import Conflict, Invalid, NotAllowed
 from core.policies import may_book, may_run, role_on
 from core.ui.requests import attempt, person
-from gamedays.choices import GamedayState
+from gamedays.choices import GAMEDAY_OPEN, GamedayState
 from gamedays.operations import bookings as verbs
 from gamedays.operations import runs as run_verbs
 from gamedays.selectors import bookings as selectors
@@ -198,7 +198,7 @@ def gameday(request: HttpRequest, gameday_id: int) -> HttpResponse:
     user = person(request)
     found = selectors.gameday_with_id(user, gameday_id)
     agenda = selectors.planned(found)
-    open_ = found.state in (GamedayState.BOOKED, GamedayState.RUNNING)
+    open_ = found.state in GAMEDAY_OPEN
     live = next((row for row in agenda if row.run and not row.run.is_final), None)
     return render(
         request,
