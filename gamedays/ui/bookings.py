@@ -176,11 +176,7 @@ def _booking_page(
 
 def worst_case(form: BookingForm, agenda: list[Item]) -> dict[str, Any]:
     """Minutes that the agenda may need, against the minutes that are booked."""
-    try:
-        minutes = verbs.worst_case_minutes([item.draft for item in agenda]) if agenda else 0
-    except Invalid:
-        # A parameter that cannot be read yet is told beside its field when the form is sent.
-        return {"minutes": None, "over": False}
+    minutes = verbs.worst_case_minutes([item.draft for item in agenda])
     booked = str(form["duration_min"].value() or "")
     over = booked.isdecimal() and minutes > int(booked)
     return {"minutes": minutes, "booked": booked, "over": over}
