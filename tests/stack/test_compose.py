@@ -51,8 +51,8 @@ def test_a_short_task_never_waits_behind_a_fault(services: dict[str, Any]) -> No
     route = app.amqp.router.route
     queues = {name: route({}, f"gamedays.tasks.{name}")["queue"].name for name in TASKS}
     assert queues == {"conduct": "faults", "look_for_due": "default", ORPHANS: "default"}
-    looks = [entry["options"] for entry in settings.CELERY_BEAT_SCHEDULE.values()]
-    assert all("queue" not in options for options in looks), "beat has no routes of its own"
+    looks: list[Any] = list(settings.CELERY_BEAT_SCHEDULE.values())
+    assert all("queue" not in look["options"] for look in looks), "beat has no routes of its own"
 
 
 def test_each_queue_has_a_worker(services: dict[str, Any]) -> None:
