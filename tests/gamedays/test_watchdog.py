@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -135,7 +136,7 @@ def test_a_look_that_fails_ends_no_watchdog(
             told[0](signal.SIGTERM, None)
 
     monkeypatch.setattr(Watchdog, "advance", advance)
-    monkeypatch.setattr(command.signal, "signal", lambda _number, handler: told.append(handler))
-    monkeypatch.setattr(command.time, "sleep", sleep)
+    monkeypatch.setattr(signal, "signal", lambda _number, handler: told.append(handler))
+    monkeypatch.setattr(time, "sleep", sleep)
     command.Command().handle(heartbeat=tmp_path / "gone" / "heartbeat")
     assert len(looks) == 3
