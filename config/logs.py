@@ -11,21 +11,18 @@ import structlog
 from django.http import HttpRequest, HttpResponseBase
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from core.redaction import HIDDEN, redact_text
+from core.redaction import HIDDEN, NAMES, redact
 
-SECRET_NAMES = re.compile(
-    r"password|passwd|secret|token|authorization|cookie|private|credential|kubeconfig|_key$|^key$",
-    re.IGNORECASE,
-)
+_KEY = re.compile(r"_key$|^key$", re.IGNORECASE)
+"""In what is stored a key may be a scenario's; in a log it is hidden, whatever it opens."""
 
 
 def hide_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Hide values whose names say that they are secret, and what has the shape of one."""
+    """Hide values whose names say that they are secret, and what has the shape of one, as deep as
+    they go."""
     for name, value in event.items():
-        if SECRET_NAMES.search(name):
-            event[name] = HIDDEN
-        elif isinstance(value, str):
-            event[name] = redact_text(value)
+        secret = NAMES.search(name) or _KEY.search(name)
+        event[name] = HIDDEN if secret else redact(value)
     return event
 
 

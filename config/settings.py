@@ -28,10 +28,10 @@ BELAY_QA_CREDENTIALS_KEYS = ENV.qa_credentials_keys
 BELAY_PRODUCTION_CREDENTIALS_KEYS = ENV.production_credentials_keys
 BELAY_DB_DEADLINE_S = ENV.db_deadline_s
 BELAY_RANGE = ENV.qa_range
+"""The name of the practice range that this installation raises."""
 BELAY_PROBE_ALLOW_LOOPBACK = ENV.probe_allow_loopback
 BELAY_REHEARSAL_HOURS = ENV.rehearsal_hours
 """For how long a rehearsed undo counts before a fault; beyond it the rehearsal is repeated."""
-"""The name of the practice range that this installation raises."""
 
 # -- Applications --------------------------------------------------------------------------------
 INSTALLED_APPS = [
@@ -49,9 +49,7 @@ INSTALLED_APPS = [
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "django_htmx",
-    "template_partials",
     "csp",
-    "rest_framework",
 ]
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
@@ -102,11 +100,6 @@ AUTH_PASSWORD_VALIDATORS = [
     },
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
-REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
-    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-}
 
 # -- Database ------------------------------------------------------------------------------------
 # A statement's deadline on the server lies below the client's, so that a living server answers
@@ -139,6 +132,8 @@ CELERY_BROKER_URL = ENV.redis_url
 CELERY_RESULT_BACKEND = None
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_DEFAULT_QUEUE = "default"
+# A short task must not wait behind a long one.
+CELERY_TASK_ROUTES = {"gamedays.tasks.conduct": {"queue": "faults"}}
 # A message is only a hint: rows and their fences decide. It is taken off the queue when it is
 # received, so a lost worker never makes an injection run a second time.
 CELERY_TASK_ACKS_LATE = False
@@ -172,12 +167,12 @@ CELERY_BEAT_SCHEDULE = {
         "task": "gamedays.tasks.look_for_due",
         "schedule": schedule(run_every=1.0),
         # A worker that was away must not find an hour of looks waiting for it.
-        "options": {"queue": "default", "expires": 5},
+        "options": {"expires": 5},
     },
     "remove-orphaned-accounts": {
         "task": "gamedays.tasks.remove_orphaned_accounts",
         "schedule": schedule(run_every=300.0),
-        "options": {"queue": "default", "expires": 300},
+        "options": {"expires": 300},
     },
 }
 

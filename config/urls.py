@@ -1,4 +1,4 @@
-"""Every address of the site. Pages live in `*/ui`, the interface for programs in `*/api`."""
+"""Every address of the site. Pages live in `*/ui`."""
 
 from __future__ import annotations
 

@@ -29,6 +29,18 @@ def role_on(user: User, cluster: Cluster) -> Role | None:
     return Role(role) if role else None
 
 
+def is_owner(user: User) -> bool:
+    """A platform owner: registers clusters, installs guards, makes break-glass bundles."""
+    return user.is_active and user.is_superuser
+
+
+def require_owner(user: User, verb: str) -> None:
+    """Raise `NotAllowed` for everybody else; `verb` is what was asked for, such as "retire
+    clusters"."""
+    if not is_owner(user):
+        raise NotAllowed(f"Only a platform owner may {verb}.")
+
+
 def may_see(user: User, cluster: Cluster) -> bool:
     return role_on(user, cluster) is not None
 

@@ -107,8 +107,8 @@ def _unheard(status: int, when: str) -> ClusterRefused | ClusterUnreachable:
     """Only the cluster's own no is a no; a server that failed has said nothing of its marker."""
     if status in (401, 403):
         return _refused(
-            f"The cluster answered {status} when {when}: Belay's credential lacks the right. The "
-            "README says which rights its ServiceAccount needs.",
+            f"The cluster answered {status} when {when}: Belay's credential lacks the right. It "
+            "needs those that `belay cluster onboard` gives; SECURITY.md names each.",
             "credential_rights",
         )
     return ClusterUnreachable(f"HTTP {status} when {when}, and so nothing is known of it")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from django.conf import settings
 from django.db.models import Q, QuerySet
 
-from core.choices import Role, SetupPhase
+from core.choices import Role, SetupPhase, Stage
 from core.errors import NotFound
 from core.models import Cluster, ClusterSetup, EmergencyStop, Membership, User
 
@@ -67,7 +67,7 @@ def clusters(user: User) -> QuerySet[Cluster]:
 
 def bookable_clusters(user: User) -> QuerySet[Cluster]:
     """QA clusters on which the person leads."""
-    visible = clusters(user).filter(stage="qa")
+    visible = clusters(user).filter(stage=Stage.QA)
     if user.is_superuser:
         return visible
     return visible.filter(

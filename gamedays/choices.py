@@ -15,6 +15,10 @@ class GamedayState(models.TextChoices):
     MISSED = "missed", "Missed"
 
 
+GAMEDAY_OPEN: Final = (GamedayState.BOOKED, GamedayState.RUNNING)
+"""A gameday in one of these has its cluster's time; no other may overlap it."""
+
+
 class Purpose(models.TextChoices):
     GAMEDAY = "gameday", "Gameday"
     VERIFICATION = "verification", "Re-verification"
@@ -59,6 +63,8 @@ ALLOWED: Final[dict[InjectionState, frozenset[InjectionState]]] = {
 
 FINAL: Final = frozenset(state for state, onward in ALLOWED.items() if not onward)
 BEFORE_ARMING: Final = frozenset({_S.PLANNED, _S.PREFLIGHT})
+BEFORE_UNDO: Final = BEFORE_ARMING | {_S.ARMING, _S.ARMED, _S.INJECTING, _S.ACTIVE}
+"""Where an abort still has something to end; from `undoing` on the way back is under way."""
 BY_HAND_WHERE_STUCK: Final = frozenset(
     state for state, onward in ALLOWED.items() if _S.RESOLVED_BY_HAND in onward
 )

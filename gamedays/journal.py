@@ -31,6 +31,7 @@ from gamedays.execution.judge import judge_run
 from gamedays.execution.pods import terminations
 from gamedays.execution.world import PodCensus, RowsLostError, Run, Sample
 from gamedays.models import Injection, Lease, PodRecord, SampleBlock, TimelineEntry
+from gamedays.models.record import BLOCK_S
 from gamedays.operations.emergency import stopped_on_the_way
 from gamedays.operations.ending import end_injection
 from gamedays.operations.outcomes import record_outcomes
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 P = ParamSpec("P")
 R = TypeVar("R")
-BLOCK_S = 10
 _TEXTS = ("reason", "doubt", "recipe", "fingerprint")
 """Columns that hold what others said. By shape only: the recipe is acted on later."""
 _SAME_MOMENT = dt.timedelta(seconds=5)

@@ -16,7 +16,7 @@ from gamedays.operations.run_accounts import remove_orphaned_accounts
 _STOPPING = shell.Stopping()
 
 
-@shared_task(name="gamedays.tasks.conduct", queue="faults", acks_late=False)
+@shared_task(name="gamedays.tasks.conduct", acks_late=False)
 def conduct(injection_id: str) -> None:
     """Conduct one injection, if nobody else does."""
     key = uuid.UUID(injection_id)
@@ -28,7 +28,7 @@ def conduct(injection_id: str) -> None:
         connection.close()
 
 
-@shared_task(name="gamedays.tasks.look_for_due", queue="default", acks_late=False)
+@shared_task(name="gamedays.tasks.look_for_due", acks_late=False)
 def look_for_due() -> None:
     """Start what is booked for now, wake planned injections whose message was lost, and hold an
     emergency stop up."""
@@ -37,7 +37,7 @@ def look_for_due() -> None:
     wake_planned()
 
 
-@shared_task(name="gamedays.tasks.remove_orphaned_accounts", queue="default", acks_late=False)
+@shared_task(name="gamedays.tasks.remove_orphaned_accounts", acks_late=False)
 def remove_orphans() -> None:
     """Remove what is left in clusters of runs that are over."""
     remove_orphaned_accounts()
@@ -45,5 +45,5 @@ def remove_orphans() -> None:
 
 @worker_shutting_down.connect
 def undo_before_leaving(**_: object) -> None:
-    """A worker that is told to stop brings its live fault down first (design section 6)."""
+    """A worker that is told to stop brings its live fault down first."""
     _STOPPING.set("The worker was told to stop.")

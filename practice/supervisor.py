@@ -99,8 +99,9 @@ def supervise(
     desk = Desk(keeper)
 
     def end(*_: object) -> None:
+        # Without waking the loop, which would be quicker by half a tick: a signal that comes while
+        # the loop holds the lock of its own waiting would wait for that lock for ever.
         stop.set()
-        desk.wake.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)

@@ -18,7 +18,9 @@ tear_down() {
     status=$?
     trap - EXIT INT TERM HUP
     if [ -n "$raiser" ] && kill -0 "$raiser" 2>/dev/null; then
-        kill -TERM "$raiser" 2>/dev/null || true
+        # The whole group: its shell alone would leave the command behind, which could still
+        # raise what is taken down here.
+        kill -s TERM -- "-$raiser" 2>/dev/null || true
         wait "$raiser" 2>/dev/null || true
     fi
     if [ -n "$own_range" ]; then

@@ -31,6 +31,14 @@ SERVICE_START_S = 30
 WEB_START_S = 60
 STOP_S = 60
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "BELAY_CACHE_DIR")
+SETTINGS = (
+    "BELAY_ALLOW_HTTP",
+    "BELAY_DEBUG",
+    "BELAY_PROBE_ALLOW_LOOPBACK",
+    "BELAY_REHEARSAL_HOURS",
+)
+"""What may be set for a demo too, beside what its `stack.env` keeps. Never the key of production
+credentials: one environment is for all its processes, and the fault engine must not hold it."""
 PASSED_ON_PREFIXES = ("BELAY_LOG", "BELAY_RANGE", "GO", "PIP_", "SSL_CERT", "HTTP", "http", "NO_P")
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -83,7 +91,7 @@ class Demo:
         stack.make_directories()
         kept = stack.load_environment(raises_range=self._with_range and not self._attach_range)
         self._environment = {
-            **{name: value for name, value in os.environ.items() if _is_passed_on(name)},
+            **{name: value for name, value in os.environ.items() if is_passed_on(name)},
             **kept,
             "PYTHONUNBUFFERED": "1",
             MARKER: str(stack.state_dir),
@@ -233,8 +241,9 @@ def stop_waves(programs: list[Program]) -> list[list[str]]:
     return [names for names in waves.values() if names]
 
 
-def _is_passed_on(name: str) -> bool:
-    return name in PASSED_ON or name.startswith(PASSED_ON_PREFIXES)
+def is_passed_on(name: str) -> bool:
+    """Whether our processes get this variable of the environment that the demo was started in."""
+    return name in (*PASSED_ON, *SETTINGS) or name.startswith(PASSED_ON_PREFIXES)
 
 
 @contextmanager

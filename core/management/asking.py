@@ -6,7 +6,7 @@ from pathlib import Path
 
 from django.core.management.base import CommandError
 
-from core.models import User
+from core.models import Cluster, Team, User
 
 
 def platform_owner(username: str | None) -> User:
@@ -25,6 +25,27 @@ def platform_owner(username: str | None) -> User:
         names = ", ".join(owner.username for owner in found)
         raise CommandError(f"There are several platform owners: say which you are, --as {names}.")
     return found[0]
+
+
+def cluster_called(name: str) -> Cluster:
+    """The registered cluster of that name; one that was retired has another name since."""
+    cluster = Cluster.objects.active().filter(name=name).first()
+    if cluster is None:
+        known = ", ".join(Cluster.objects.active().values_list("name", flat=True))
+        raise CommandError(f"There is no cluster {name!r}. Known are: {known or 'none'}.")
+    return cluster
+
+
+def team_called(name: str) -> Team:
+    """The team of that name."""
+    team = Team.objects.filter(name=name).first()
+    if team is None:
+        known = ", ".join(Team.objects.values_list("name", flat=True))
+        raise CommandError(
+            f"There is no team {name!r}. Known are: {known or 'none'}; `people team NAME` makes "
+            "another."
+        )
+    return team
 
 
 def read_input(path: Path) -> str:

@@ -14,10 +14,10 @@ from django.utils.text import slugify
 from kubernetes import client as k8s
 from urllib3.exceptions import HTTPError
 
-from core import kube
+from core import kube, policies
 from core.choices import SetupPhase, Stage
 from core.crypto import encrypt
-from core.errors import ClusterRefused, ClusterUnreachable, Conflict, Invalid, NotAllowed
+from core.errors import ClusterRefused, ClusterUnreachable, Conflict, Invalid
 from core.models import Cluster, ClusterSetup, Node
 from core.names import refuse_production_name
 from core.own_machine import ours_among
@@ -47,8 +47,7 @@ def register_cluster(
         ClusterUnreachable: no answer.
         Conflict: the name or the cluster's UID is already registered.
     """
-    if not actor.is_superuser:
-        raise NotAllowed("Only a platform owner may register clusters.")
+    policies.require_owner(actor, "register clusters")
     slug = slugify(name)
     if not slug:
         raise Invalid("Give the cluster a name with letters or digits.", field="name")
@@ -115,8 +114,7 @@ def rotate_token(*, actor: User, cluster: Cluster, kubeconfig: str) -> Cluster:
         ClusterRefused: as `register_cluster`, or `cluster_uid_changed`: it opens another cluster.
         ClusterUnreachable: no answer.
     """
-    if not actor.is_superuser:
-        raise NotAllowed("Only a platform owner may exchange a cluster's credential.")
+    policies.require_owner(actor, "exchange a cluster's credential")
     credentials = kube.parse_kubeconfig(kubeconfig)
     facts = look_at_cluster(credentials)
     if facts["uid"] != cluster.uid:
@@ -150,7 +148,7 @@ def look_at_cluster(credentials: Credentials) -> dict[str, Any]:
     except k8s.ApiException as error:
         raise ClusterRefused(
             f"The cluster answered {error.status} {error.reason} to Belay's credential. It needs "
-            "the rights that `belay cluster onboard` gives; see the README.",
+            "the rights that `belay cluster onboard` gives; SECURITY.md names each.",
             code="credential_rights",
         ) from error
     except (HTTPError, OSError) as error:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from django.contrib import messages
 from django.http import HttpRequest
 from django.utils.http import url_has_allowed_host_and_scheme
+from django_htmx.middleware import HtmxDetails
 
 from core.errors import Conflict, Invalid
 
@@ -25,7 +26,8 @@ def person(request: HttpRequest) -> User:
 
 def is_fragment(request: HttpRequest) -> bool:
     """True when htmx asks for a part of a page; a link that it boosts wants the whole one."""
-    return request.headers.get("HX-Request") == "true"
+    asked: HtmxDetails = request.htmx  # type: ignore[attr-defined]  # set by its middleware
+    return bool(asked) and not asked.boosted
 
 
 def attempt(request: HttpRequest, verb: Callable[[], Result], done: str = "") -> Result | None:

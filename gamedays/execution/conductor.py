@@ -5,7 +5,7 @@ called again. It never waits for longer than a guard call's deadline, keeps no t
 and can be thrown away and made anew at any moment: whoever comes next reads the row and goes on,
 and from `arming` on the only ways are forward (this conductor, this process) or `undoing`.
 
-Order of writes (design section 6): recipe and fingerprint are committed before anything is
+Order of writes (ARCHITECTURE.md): recipe and fingerprint are committed before anything is
 armed; `armed` and `injecting` before anything is injected; `undoing` before the undo. With the
 database gone the undo comes first and is recorded later.
 """

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gamedays.scenarios.plan import Endpoint, NodeFault, ObjectFault, ObjectTarget
 
 GUARD_LEASE_S = 45.0
-"""A guard undoes when nobody renewed for so long (design section 6)."""
+"""A guard undoes when nobody renewed for so long (ARCHITECTURE.md, “The engine”)."""
 
 
 class RowsLostError(Exception):

@@ -10,7 +10,7 @@ from django.db import models
 from django.db.models import F, Func, Q, Value
 
 from core.models import Cluster, User
-from gamedays.choices import GamedayState, Purpose
+from gamedays.choices import GAMEDAY_OPEN, GamedayState, Purpose
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -64,7 +64,7 @@ class Gameday(models.Model):
                     ),
                     ("period", RangeOperators.OVERLAPS),
                 ],
-                condition=Q(state__in=[GamedayState.BOOKED, GamedayState.RUNNING]),
+                condition=Q(state__in=list(GAMEDAY_OPEN)),
             ),
             models.CheckConstraint(
                 condition=Q(period__isempty=False), name="gameday_period_not_empty"

@@ -90,6 +90,13 @@ class Injection(models.Model):
     def is_final(self) -> bool:
         return self.state in FINAL
 
+    @property
+    def offers_abort(self) -> bool:
+        """Whether pages offer it: nobody asked yet, and something is left to undo. What a person
+        clicks all the same is taken (`operations.runs.abort_injection`)."""
+        undone = self.state in (InjectionState.VERIFYING, InjectionState.OBSERVING)
+        return not self.is_final and not undone and self.abort_requested_at is None
+
 
 class Lease(models.Model):
     """Is somebody conducting? Without history; its expiry means *undo*, nothing else.

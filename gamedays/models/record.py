@@ -9,6 +9,9 @@ from gamedays.choices import EntryKind, PodSource
 from gamedays.models.injection import Injection
 from gamedays.models.probe import Probe
 
+BLOCK_S = 10
+"""Seconds of samples that one `SampleBlock` holds; it begins at a whole multiple of them."""
+
 
 class TimelineEntry(models.Model):
     injection = models.ForeignKey(Injection, on_delete=models.CASCADE, related_name="timeline")
@@ -26,7 +29,7 @@ class TimelineEntry(models.Model):
 
 
 class SampleBlock(models.Model):
-    """Ten seconds of one probe's samples, as one row.
+    """`BLOCK_S` seconds of one probe's samples, as one row.
 
     `samples` is a list of `[offset_ms, passed, attempts, latency_ms, detail]`; `offset_ms`
     counts from `started_at`; `attempts` is 0 when we could not look (unknown); `latency_ms` is

@@ -16,7 +16,7 @@ from django.utils import timezone
 from core import policies
 from core.choices import Stage
 from core.errors import Conflict, DomainError, Invalid
-from gamedays.choices import GamedayState, Purpose
+from gamedays.choices import GAMEDAY_OPEN, GamedayState, Purpose
 from gamedays.models import AgendaItem, Gameday
 from gamedays.operations.ending import end_unproved
 from gamedays.scenarios.registry import get_scenario
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 DURATION_MIN_MIN, DURATION_MIN_MAX = 5, 12 * 60
 _LATE = dt.timedelta(minutes=1)
 """A form that was filled in over the turn of a minute is not a booking in the past."""
-_AGENDA_MAX = 12
+AGENDA_MAX = 12
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,7 @@ def overlapping(
     return (
         Gameday.objects.filter(
             cluster=cluster,
-            state__in=(GamedayState.BOOKED, GamedayState.RUNNING),
+            state__in=GAMEDAY_OPEN,
             period__overlap=DateTimeTZRange(starts_at, ends_at),
         )
         .order_by("period")
@@ -202,11 +202,11 @@ def _plan(
 ) -> list[_Planned]:
     if not agenda:
         errors["agenda"] = "Add at least one fault: a gameday breaks one thing at a time."
-    if len(agenda) > _AGENDA_MAX:
-        errors["agenda"] = f"At most {_AGENDA_MAX} faults fit one gameday; this has {len(agenda)}."
+    if len(agenda) > AGENDA_MAX:
+        errors["agenda"] = f"At most {AGENDA_MAX} faults fit one gameday; this has {len(agenda)}."
     nodes = _node_names(cluster)
     planned = []
-    for index, draft in enumerate(agenda[:_AGENDA_MAX]):
+    for index, draft in enumerate(agenda[:AGENDA_MAX]):
         try:
             scenario = get_scenario(draft.scenario_key)
             why_not = scenario.why_not_here(nodes)

@@ -6,7 +6,6 @@ and with an empty environment, with nothing but the file: exactly what somebody 
 
 from __future__ import annotations
 
-import hashlib
 import os
 import subprocess
 import uuid
@@ -19,9 +18,10 @@ import structlog
 from django.conf import settings
 from django.utils import timezone
 
+from core import policies
 from core.choices import Stage
 from core.crypto import decrypt
-from core.errors import ClusterRefused, Conflict, DomainError, Invalid, NotAllowed
+from core.errors import ClusterRefused, Conflict, DomainError, Invalid
 from core.operations.emergency import require_no_stop
 from gamedays.drivers.bundle_file import (
     Bundle,
@@ -33,6 +33,7 @@ from gamedays.drivers.bundle_file import (
 )
 from gamedays.drivers.guard_client import GuardClient, GuardError
 from gamedays.models import BreakGlassBundle, ClusterAuthority, Guard, Injection
+from gamedays.selectors.clusters import guards_now
 from guard.protocol import Fault, FaultKind, Phase
 
 if TYPE_CHECKING:
@@ -105,21 +106,8 @@ def drill_bundle(*, actor: User, cluster: Cluster, path: Path) -> BreakGlassBund
     return row
 
 
-def guards_now(guards: list[Guard]) -> dict[str, list[object]]:
-    """What a bundle has to agree with: where each guard is, and which certificate it shows."""
-    return {
-        guard.node.name: [
-            guard.address,
-            guard.port,
-            hashlib.sha256(guard.certificate_pem.encode()).hexdigest(),
-        ]
-        for guard in guards
-    }
-
-
 def _guards_of(actor: User, cluster: Cluster) -> list[Guard]:
-    if not actor.is_superuser:
-        raise NotAllowed("Only a platform owner may make a break-glass bundle, or drill it.")
+    policies.require_owner(actor, "make a break-glass bundle, or drill it")
     if cluster.stage != Stage.QA:
         raise ClusterRefused(
             f"{cluster.name} is a production cluster: it has no guards and nothing to undo.",

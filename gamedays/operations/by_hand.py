@@ -76,11 +76,12 @@ def resolve_by_hand(*, actor: User, injection: Injection, reason: str, seen: str
     return injection
 
 
-def ask_about(*, injection: Injection) -> dict[str, Reply[NodeStatus]]:
+def ask_about(*, actor: User, injection: Injection) -> dict[str, Reply[NodeStatus]]:
     """What every guard of the cluster says now, by node; all at once, within some three seconds.
 
-    With the credential that can undo and look, and no more.
+    With the credential that can undo and look, and no more. Raises NotFound to an outsider.
     """
+    policies.require_see(actor, injection.cluster)
     guards = Guard.objects.select_related("node").filter(node__cluster=injection.cluster_id)
     clients: dict[str, GuardClient] = {}
     answers: dict[str, Reply[NodeStatus]] = {}

@@ -8,11 +8,11 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from core import kube
-from core.errors import ClusterRefused, ClusterUnreachable, Conflict, NotAllowed
+from core import kube, policies
+from core.errors import ClusterRefused, ClusterUnreachable, Conflict
 from core.models import Cluster
 from core.operations.clusters import look_at_cluster
-from gamedays.choices import BEFORE_ARMING, EntryKind, GamedayState, InjectionState
+from gamedays.choices import BEFORE_ARMING, GAMEDAY_OPEN, EntryKind, GamedayState, InjectionState
 from gamedays.models import Gameday, Injection, Lease, TimelineEntry
 from gamedays.operations.by_hand import end_gone
 from gamedays.operations.ending import end_injection, end_unproved
@@ -20,8 +20,6 @@ from gamedays.operations.guards import look_at_guards
 
 if TYPE_CHECKING:
     from core.models import User
-
-_OPEN = (GamedayState.BOOKED, GamedayState.RUNNING)
 
 
 def retire_cluster(*, actor: User, cluster: Cluster, reason: str) -> Cluster:
@@ -34,8 +32,7 @@ def retire_cluster(*, actor: User, cluster: Cluster, reason: str) -> Cluster:
         NotAllowed: the actor is no platform owner.
         Conflict: `cluster_alive`: it answers, and a fault is live on it.
     """
-    if not actor.is_superuser:
-        raise NotAllowed("Only a platform owner may retire clusters.")
+    policies.require_owner(actor, "retire clusters")
     alive = _answers(cluster) or any(view.hello for view in look_at_guards(cluster=cluster))
     with transaction.atomic():
         cluster = Cluster.objects.select_for_update().get(pk=cluster.pk)
@@ -54,7 +51,7 @@ def retire_cluster(*, actor: User, cluster: Cluster, reason: str) -> Cluster:
         for injection in live:
             _answer_for(injection, actor, reason)
         now = timezone.now()
-        for gameday in Gameday.objects.filter(cluster=cluster, state__in=_OPEN):
+        for gameday in Gameday.objects.filter(cluster=cluster, state__in=GAMEDAY_OPEN):
             end_unproved(gameday, f"{actor} retired the cluster.")
         Gameday.objects.filter(cluster=cluster, state=GamedayState.BOOKED).update(
             state=GamedayState.CANCELLED, ended_at=now

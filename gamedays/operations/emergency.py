@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from core.operations.emergency import record_release, record_stop
 from core.selectors import current_stop
-from gamedays.choices import BEFORE_ARMING, EntryKind, InjectionState
+from gamedays.choices import BEFORE_UNDO, EntryKind, InjectionState
 from gamedays.models import ClusterAuthority, Injection, TimelineEntry
 from gamedays.operations.runs import ask_for_abort
 
@@ -31,7 +31,6 @@ log = structlog.get_logger(__name__)
 _S = InjectionState
 FORWARD = frozenset({_S.ARMING, _S.INJECTING})
 """The moves after which a guard is told something new. Everything else may go on."""
-_STOPPABLE = sorted({*BEFORE_ARMING, _S.ARMING, _S.ARMED, _S.INJECTING, _S.ACTIVE})
 
 
 def set_emergency_stop(*, actor: User, why: str = "") -> EmergencyStop:
@@ -99,7 +98,9 @@ def stopped_on_the_way(injection_id: uuid.UUID, to: InjectionState) -> bool:
 
 
 def _abort_all(stop: EmergencyStop) -> None:
-    waiting = Injection.objects.filter(state__in=_STOPPABLE, abort_requested_at__isnull=True)
+    waiting = Injection.objects.filter(
+        state__in=sorted(BEFORE_UNDO), abort_requested_at__isnull=True
+    )
     for injection_id in waiting.values_list("pk", flat=True):
         try:
             ask_for_abort(injection_id, actor=stop.set_by, text=_told(stop))

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from core import policies
 from core.errors import Conflict, Invalid
-from gamedays.choices import FINDING_BY_HAND, EntryKind, FindingStatus, Severity
+from gamedays.choices import FINDING_BY_HAND, GAMEDAY_OPEN, EntryKind, FindingStatus, Severity
 from gamedays.models import Finding, Fix, TimelineEntry, Verification
 from gamedays.operations.bookings import book_repeat
 from gamedays.operations.runs import begin_next
@@ -159,7 +159,7 @@ def request_verification(
         finding = Finding.objects.select_for_update().get(pk=finding.pk)
         if finding.status == FindingStatus.VERIFIED_FIXED:
             raise Conflict("This finding is verified fixed already.", code="finding_closed")
-        if finding.verifications.filter(outcome="", gameday__state__in=["booked", "running"]):
+        if finding.verifications.filter(outcome="", gameday__state__in=GAMEDAY_OPEN):
             raise Conflict(
                 "A re-verification of this finding is already waiting or running.",
                 code="verification_waiting",

@@ -18,7 +18,7 @@ from django.utils import timezone
 from core import policies
 from core.choices import Stage
 from core.crypto import decrypt, encrypt
-from core.errors import ClusterRefused, DomainError, NotAllowed
+from core.errors import ClusterRefused, DomainError
 from core.kube import typed_from_kubeconfig
 from gamedays.drivers.guard_client import GuardClient, GuardError, GuardRefused
 from gamedays.drivers.guard_pods import remove_namespace, run_on_node
@@ -191,8 +191,7 @@ def policy_for(node: Node, authority: ClusterAuthority) -> Policy:
 
 
 def require_owner(actor: User, cluster: Cluster) -> None:
-    if not actor.is_superuser:
-        raise NotAllowed("Only a platform owner may install or remove guards.")
+    policies.require_owner(actor, "install or remove guards")
     if cluster.stage != Stage.QA:
         raise ClusterRefused(
             f"{cluster.name} is a production cluster: no guard is installed there, ever.",

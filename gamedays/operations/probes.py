@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from django.db.models import Max
 
-from core.errors import Invalid, NotAllowed
+from core import policies
+from core.errors import Invalid
 from gamedays.choices import ProbeKind
 from gamedays.models import Probe
 from gamedays.probes.registry import clean_parameters
@@ -71,8 +72,7 @@ def create_standard_probes(
         NotAllowed: the actor is no platform owner.
         Invalid: as `check_user_probes` says.
     """
-    if not actor.is_superuser:
-        raise NotAllowed("Only a platform owner may set up a cluster's probes.")
+    policies.require_owner(actor, "set up a cluster's probes")
     check_user_probes(users)
     wanted: list[dict[str, Any]] = [
         {
@@ -123,8 +123,7 @@ def create_envoy_probes(
         NotAllowed: the actor is no platform owner.
         Invalid: an address that is none.
     """
-    if not actor.is_superuser:
-        raise NotAllowed("Only a platform owner may set up a cluster's probes.")
+    policies.require_owner(actor, "set up a cluster's probes")
     wanted: list[dict[str, Any]] = [
         {
             "key": f"envoy-connected-{node}",

@@ -16,7 +16,14 @@ from core.operations.clusters import require_target
 from core.operations.emergency import require_no_stop
 from core.operations.slots import take_slot
 from core.redaction import redact_text
-from gamedays.choices import FINAL, EntryKind, GamedayState, InjectionState, VerificationTask
+from gamedays.choices import (
+    FINAL,
+    GAMEDAY_OPEN,
+    EntryKind,
+    GamedayState,
+    InjectionState,
+    VerificationTask,
+)
 from gamedays.models import AgendaItem, Gameday, Injection, Lease, TimelineEntry, Verification
 from gamedays.operations.ending import end_injection, end_unproved
 from gamedays.operations.locks import lock_gameday
@@ -45,7 +52,7 @@ def start_gameday(*, actor: User, gameday: Gameday) -> Injection:
         if found is None:
             raise NotFound("This gameday is not there any more.")
         gameday = found
-        if gameday.state not in (GamedayState.BOOKED, GamedayState.RUNNING):
+        if gameday.state not in GAMEDAY_OPEN:
             raise Conflict(
                 f"This gameday is {gameday.get_state_display().lower()}; book a new one.",
                 code="gameday_over",

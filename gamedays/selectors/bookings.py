@@ -10,8 +10,8 @@ from django.db.models import Prefetch
 from django.utils import timezone
 
 from core.errors import NotFound
-from gamedays.choices import GamedayState, InjectionState
-from gamedays.models import AgendaItem, Gameday, Injection
+from gamedays.choices import GAMEDAY_OPEN, GamedayState, InjectionState
+from gamedays.models import AgendaItem, Finding, Gameday, Injection
 from gamedays.selectors.words import parameters_in_words, scenario_or_none, scenario_title
 
 if TYPE_CHECKING:
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from core.models import User
     from gamedays.scenarios.base import Scenario
-
-_OPEN = (GamedayState.BOOKED, GamedayState.RUNNING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +83,7 @@ def upcoming(user: User) -> QuerySet[Gameday]:
     """Running ones, and booked ones whose time is not over; the soonest first."""
     return (
         gamedays(user)
-        .filter(state__in=_OPEN, period__endswith__gt=timezone.now())
+        .filter(state__in=GAMEDAY_OPEN, period__endswith__gt=timezone.now())
         .order_by("period")
     )
 
@@ -106,6 +104,12 @@ def planned(gameday: Gameday) -> list[Planned]:
         Planned(item, scenario_or_none(item.scenario_key), newest.get(item.pk))
         for item in gameday.agenda.all()
     ]
+
+
+def findings_of(gameday: Gameday) -> list[Finding]:
+    """What its runs brought to light, in the agenda's order."""
+    found = Finding.objects.filter(injection__agenda_item__gameday=gameday)
+    return list(found.order_by("injection__agenda_item__position", "created_at"))
 
 
 def week_of(user: User, day: dt.date) -> list[Day]:

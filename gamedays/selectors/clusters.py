@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,7 +13,6 @@ from django.utils import timezone
 from core import selectors as core_selectors
 from core.models import Cluster, ClusterSetup, Node
 from gamedays.models import BreakGlassBundle, Guard, Injection, Probe
-from gamedays.operations.bundle import guards_now
 
 if TYPE_CHECKING:
     from core.models import User
@@ -64,6 +65,18 @@ class BundleView:
     problems: list[str]
 
 
+def guards_now(guards: Iterable[Guard]) -> dict[str, list[object]]:
+    """What a bundle has to agree with: where each guard is, and which certificate it shows."""
+    return {
+        guard.node.name: [
+            guard.address,
+            guard.port,
+            hashlib.sha256(guard.certificate_pem.encode()).hexdigest(),
+        ]
+        for guard in guards
+    }
+
+
 def newest_bundle(cluster: Cluster) -> BundleView | None:
     """None where none was made: then nothing could be undone with Belay and its database gone."""
     bundles = BreakGlassBundle.objects.filter(cluster=cluster)
@@ -71,7 +84,7 @@ def newest_bundle(cluster: Cluster) -> BundleView | None:
     if found is None:
         return None
     guards = Guard.objects.select_related("node").filter(node__cluster=cluster)
-    now = guards_now(list(guards))
+    now = guards_now(guards)
     problems = [
         f"The guard on {node} is not the one in the bundle: make a new one."
         if node in found.guards

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from core.errors import NotFound
 from gamedays.choices import FINDING_BY_HAND, FindingStatus
-from gamedays.models import Finding, Recurrence, Verification
+from gamedays.models import Finding, Fix, Recurrence, Verification
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -50,6 +50,11 @@ def finding_with_id(user: User, finding_id: int) -> Finding:
     if found is None:
         raise NotFound(f"There is no finding {finding_id} among those that you may see.")
     return found
+
+
+def fixes(finding: Finding) -> list[Fix]:
+    """What was done about it, the newest first."""
+    return list(finding.fixes.select_related("recorded_by"))
 
 
 def verifications(finding: Finding) -> list[Verification]:

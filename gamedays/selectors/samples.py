@@ -12,12 +12,12 @@ from django.utils import timezone
 
 from gamedays.choices import PodSource, ProbeKind
 from gamedays.models import PodRecord, Probe, SampleBlock
+from gamedays.models.record import BLOCK_S
 from gamedays.selectors.runs import marks
 
 if TYPE_CHECKING:
     from gamedays.models import Injection
 
-BLOCK_S = 10
 _STALE_S = 6
 """A probe whose newest sample is older than this, while the run goes on, is unknown."""
 _ALERT_STATE = {"steady": "alert_firing", "failing": "alert_silent", "unknown": "unknown"}

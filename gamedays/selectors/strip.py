@@ -72,15 +72,6 @@ class StripLine:
     def abort_asked(self) -> bool:
         return self.live is not None and self.live.abort_requested_at is not None
 
-    @property
-    def can_abort(self) -> bool:
-        """While observing there is nothing left to undo."""
-        return (
-            self.live is not None
-            and not self.abort_asked
-            and self.live.state not in (InjectionState.VERIFYING, InjectionState.OBSERVING)
-        )
-
 
 def strip_lines(user: User) -> list[StripLine]:
     """Every cluster that the person may see, and what is being raised. Four queries, always."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from gamedays.operations.bookings import AgendaDraft
+from gamedays.operations.bookings import AGENDA_MAX, AgendaDraft
 from gamedays.scenarios.registry import all_scenarios
 from gamedays.selectors.words import scenario_or_none
 
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from gamedays.scenarios.base import Parameter, Scenario
-
-MAX_ITEMS = 8
 
 
 @dataclass(slots=True)
@@ -69,14 +67,14 @@ class Item:
 def read_agenda(data: Mapping[str, str], nodes: Sequence[str]) -> list[Item]:
     """The agenda that was sent, after the button that changes it, if one was pressed."""
     rows: list[tuple[Scenario, dict[str, str]]] = []
-    for position in range(MAX_ITEMS):
+    for position in range(AGENDA_MAX):
         key = data.get(f"agenda-{position}-scenario")
         scenario = scenario_or_none(key) if key else None
         if scenario is None:
             continue
         rows.append((scenario, _values(data, position, scenario)))
     added = scenario_or_none(data.get("add", ""))
-    if added is not None and len(rows) < MAX_ITEMS:
+    if added is not None and len(rows) < AGENDA_MAX:
         rows.append((added, {}))
     gone = data.get("remove", "")
     if gone.isdecimal() and int(gone) < len(rows):

@@ -18,7 +18,7 @@ from core.choices import Role, SetupPhase
 from core.errors import Conflict, Invalid, NotAllowed
 from core.policies import may_book, may_run, role_on
 from core.ui.requests import attempt, person
-from gamedays.choices import GamedayState
+from gamedays.choices import GAMEDAY_OPEN, GamedayState
 from gamedays.operations import bookings as verbs
 from gamedays.operations import runs as run_verbs
 from gamedays.selectors import bookings as selectors
@@ -163,6 +163,7 @@ def _booking_page(
         {
             "form": form,
             "agenda": agenda,
+            "agenda_full": len(agenda) >= verbs.AGENDA_MAX,
             "catalogue": catalogue(form.nodes, cluster_chosen=form.chosen is not None),
             "zones": zone_choices(),
             "worst_case": worst_case(form, agenda),
@@ -175,11 +176,7 @@ def _booking_page(
 
 def worst_case(form: BookingForm, agenda: list[Item]) -> dict[str, Any]:
     """Minutes that the agenda may need, against the minutes that are booked."""
-    try:
-        minutes = verbs.worst_case_minutes([item.draft for item in agenda]) if agenda else 0
-    except Invalid:
-        # A parameter that cannot be read yet is told beside its field when the form is sent.
-        return {"minutes": None, "over": False}
+    minutes = verbs.worst_case_minutes([item.draft for item in agenda])
     booked = str(form["duration_min"].value() or "")
     over = booked.isdecimal() and minutes > int(booked)
     return {"minutes": minutes, "booked": booked, "over": over}
@@ -197,7 +194,7 @@ def gameday(request: HttpRequest, gameday_id: int) -> HttpResponse:
     user = person(request)
     found = selectors.gameday_with_id(user, gameday_id)
     agenda = selectors.planned(found)
-    open_ = found.state in (GamedayState.BOOKED, GamedayState.RUNNING)
+    open_ = found.state in GAMEDAY_OPEN
     live = next((row for row in agenda if row.run and not row.run.is_final), None)
     return render(
         request,
@@ -213,7 +210,7 @@ def gameday(request: HttpRequest, gameday_id: int) -> HttpResponse:
             "missing": missing_for(found.cluster) if open_ else [],
             "is_open": open_,
             "is_early": found.state == GamedayState.BOOKED and found.starts_at > timezone.now(),
-            "findings": [f for row in agenda if row.run for f in row.run.findings.all()],
+            "findings": selectors.findings_of(found),
         },
     )
 

@@ -9,7 +9,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
 from core import selectors as core_selectors
-from core.policies import may_book, may_run
+from core.policies import is_owner, may_book, may_run
 from core.qa_marker import MARKER_NAME, MARKER_NAMESPACE
 from core.ui.requests import person
 from gamedays.operations import guards as guard_verbs
@@ -27,8 +27,8 @@ def clusters(request: HttpRequest) -> HttpResponse:
         {
             "cards": selectors.cluster_cards(user),
             "setups": core_selectors.setups_in_progress(user),
-            "is_owner": user.is_superuser,
-            "owner": user.username if user.is_superuser else "",
+            "is_owner": (owner := is_owner(user)),
+            "owner": user.username if owner else "",
             "embedded": settings.BELAY_EMBEDDED_DATABASE,
         },
     )
@@ -52,7 +52,7 @@ def cluster(request: HttpRequest, slug: str) -> HttpResponse:
             "metrics_source": metrics_source(card.cluster),
             "lacks_metrics": lacks_metrics(card.cluster, card.probes),
             "bundle": selectors.newest_bundle(card.cluster) if card.guarded else None,
-            "is_owner": user.is_superuser,
+            "is_owner": is_owner(user),
             "runs": selectors.newest_runs(card.cluster),
             "marker": {"name": MARKER_NAME, "namespace": MARKER_NAMESPACE},
         },

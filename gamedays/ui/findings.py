@@ -188,7 +188,7 @@ def _page(
             "scenario_title": scenario_title(found.scenario_key),
             "parameters": parameters_in_words(found.scenario_key, found.parameters),
             "symptom": symptom_sentence(found),
-            "fixes": found.fixes.select_related("recorded_by"),
+            "fixes": selectors.fixes(found),
             "verifications": selectors.verifications(found),
             "recurrences": selectors.recurrences(found),
             "statuses": [(s, _STATUS_VERBS[s]) for s in selectors.statuses_by_hand(found)],

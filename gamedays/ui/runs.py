@@ -14,7 +14,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from core.policies import may_run
 from core.ui.requests import attempt, back, is_fragment, person
-from gamedays.choices import EntryKind, InjectionState
+from gamedays.choices import EntryKind
 from gamedays.operations import runs as verbs
 from gamedays.selectors import runs as selectors
 from gamedays.selectors.pods import STATES, ledger
@@ -32,10 +32,8 @@ from gamedays.ui.strip import strip_context
 if TYPE_CHECKING:
     from gamedays.models import Injection, TimelineEntry
 
-_S = InjectionState
 _MS_DIGITS = 14
 """Milliseconds since 1970 until the year 5138; a longer number is no moment of a run."""
-_NOTHING_LEFT = (_S.VERIFYING, _S.OBSERVING)
 
 
 @require_GET
@@ -121,9 +119,6 @@ def _live(run: Injection) -> dict[str, Any]:
         "seen_again": selectors.seen_again(run),
         "hold_s": hold_s(run),
         "elapsed_s": (now - run.bitten_at).total_seconds() if biting and run.bitten_at else None,
-        "can_abort": not run.is_final
-        and run.abort_requested_at is None
-        and run.state not in _NOTHING_LEFT,
         "verification": getattr(run, "verification", None),
         "pod_states": STATES,
     }

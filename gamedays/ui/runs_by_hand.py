@@ -23,6 +23,7 @@ from gamedays.selectors.stuck import checks_not_passed, to_check
 from gamedays.selectors.words import scenario_title
 
 if TYPE_CHECKING:
+    from core.models import User
     from gamedays.drivers.fleet import NodeStatus, Reply
     from gamedays.models import Injection
 
@@ -77,14 +78,15 @@ def by_hand(request: HttpRequest, run_id: uuid.UUID) -> HttpResponse:
             "form": form,
             "not_passed": checks_not_passed(run),
             "to_check": to_check(run),
-            "guards": _guards(run) if stuck else [],
+            "guards": _guards(user, run) if stuck else [],
         },
         status=422 if form.errors else 200,
     )
 
 
-def _guards(run: Injection) -> list[GuardSays]:
-    return [_says(run, node, reply) for node, reply in sorted(ask_about(injection=run).items())]
+def _guards(user: User, run: Injection) -> list[GuardSays]:
+    said = ask_about(actor=user, injection=run)
+    return [_says(run, node, reply) for node, reply in sorted(said.items())]
 
 
 def _says(run: Injection, node: str, reply: Reply[NodeStatus]) -> GuardSays:

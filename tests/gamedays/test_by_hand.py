@@ -24,13 +24,15 @@ from gamedays.choices import (
     VerificationTask,
 )
 from gamedays.execution import shell
-from gamedays.models import Finding, Gameday, Injection, Lease, Verification
+from gamedays.models import Finding, Gameday, Guard, Injection, Lease, Verification
 from gamedays.operations.by_hand import ask_about, resolve_by_hand
 from gamedays.operations.findings import request_verification
+from gamedays.operations.guards import pin_guard
 from gamedays.operations.runs import abort_injection, start_gameday
+from gamedays.pki import make_authority
 from tests.gamedays.fakes import FakeWorld
 from tests.gamedays.test_conductor import Story, begin, make_fake
-from tests.people import Cast, book, make_cast
+from tests.people import NODES, Cast, book, make_cast
 
 _S = InjectionState
 SEEN = "sha256sum on qa-2: as before; etcd runs since 12:03"
@@ -124,9 +126,19 @@ def test_a_re_verification_that_ends_so_proves_nothing(cast: Cast) -> None:
     assert "qa-2 burnt" in verification.explanation
 
 
-def test_the_guards_are_asked_all_at_once_and_silence_is_told(cast: Cast, fake: FakeWorld) -> None:
+def test_the_guards_silence_is_told_and_hides_nobody_else(cast: Cast, fake: FakeWorld) -> None:
     injection = stuck(begin(cast, fake))
-    assert ask_about(injection=injection) == {}, "no guard is installed in this test"
+    assert ask_about(actor=cast.vera, injection=injection) == {}, "no guard is installed yet"
+    pin = make_authority("some cluster").certificate_pem
+    for node in cast.cluster.nodes.all():
+        pin_guard(actor=cast.olga, node=node, certificate_pem=pin, image="guard:1")
+    Guard.objects.filter(node__name="qa-2").update(undo_key_encrypted="not a key of ours")
+    said = ask_about(actor=cast.vera, injection=injection)
+    assert [said[node].value for node in NODES] == [None, None, None]
+    assert "its stored key cannot be used" in said["qa-2"].error
+    assert all("the connection was refused" in said[node].error for node in ("qa-1", "qa-3")), said
+    with pytest.raises(NotFound):
+        ask_about(actor=cast.otto, injection=injection)
 
 
 def test_by_hand_is_a_move_of_people_only() -> None:

@@ -14,10 +14,12 @@ from core.choices import Stage
 from core.crypto import decrypt, encrypt
 from core.errors import DomainError, NotAllowed, NotFound
 from core.models import Cluster, SlotClaim, User
+from core.operations.clusters import rotate_token
 from gamedays.choices import GamedayState, InjectionState
 from gamedays.execution import shell
 from gamedays.operations.clusters import retire_cluster
-from gamedays.operations.guards import ask_guards
+from gamedays.operations.guards import ask_guards, uninstall_guards
+from gamedays.operations.probes import create_standard_probes
 from gamedays.operations.runs import abort_injection, start_gameday
 from tests.people import Cast, book, make_cast, make_cluster
 
@@ -57,6 +59,20 @@ def test_only_who_may_run_faults_asks_the_guards(cast: Cast) -> None:
         ask_guards(actor=cast.vera, cluster=cast.cluster)
     with pytest.raises(NotFound):
         ask_guards(actor=cast.otto, cluster=cast.cluster)
+
+
+def test_an_owners_verbs_are_for_owners_who_are_still_here(cast: Cast) -> None:
+    cast.olga.is_active = False
+    cast.olga.save()
+    for who in (cast.olga, cast.lea):
+        with pytest.raises(NotAllowed, match="retire clusters"):
+            retire_cluster(actor=who, cluster=cast.cluster, reason="It is gone.")
+        with pytest.raises(NotAllowed, match="exchange a cluster's credential"):
+            rotate_token(actor=who, cluster=cast.cluster, kubeconfig="")
+        with pytest.raises(NotAllowed, match="set up a cluster's probes"):
+            create_standard_probes(actor=who, cluster=cast.cluster, users=[])
+        with pytest.raises(NotAllowed, match="install or remove guards"):
+            uninstall_guards(actor=who, cluster=cast.cluster, owner_kubeconfig="", image="")
 
 
 def test_production_credentials_have_a_key_of_their_own(cast: Cast, settings: Settings) -> None:

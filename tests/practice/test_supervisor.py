@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -53,6 +54,31 @@ def test_so_does_one_that_fails_in_an_unforeseen_way(
 
     raising_that(monkeypatch, work)
     assert supervisor.supervise(plan, echo=lambda _: None) == 1
+
+
+def test_a_stop_signal_never_waits_for_the_loop_that_it_interrupts(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handlers: dict[int, Callable[[], None]] = {}
+    monkeypatch.setattr(signal, "signal", lambda n, handler: handlers.update({n: handler}))
+    over, asked = threading.Event(), []
+
+    def make(_plan: Plan, desk: Desk, **_: Any) -> SimpleNamespace:
+        def refresh() -> None:
+            # The signal comes while the loop holds this lock; here it is free to take its time.
+            with desk.wake._cond:  # type: ignore[attr-defined]
+                handler = threading.Thread(target=handlers[signal.SIGTERM], daemon=True)
+                handler.start()
+                handler.join(5)
+                asked.append(handler.is_alive())
+
+        return SimpleNamespace(run=lambda: over.wait(30), report=SimpleNamespace(refresh=refresh))
+
+    monkeypatch.setattr(supervisor, "Raising", make)
+    monkeypatch.setattr(supervisor, "Trickle", lambda *_: threading.Thread())
+    assert supervisor.supervise(plan, echo=lambda _: None) == 0
+    over.set()
+    assert asked == [False]
 
 
 def test_what_it_kept_lives_on_when_it_ends(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import os
+import re
 import shutil
 import signal
 import socket
@@ -17,11 +18,12 @@ import psycopg2
 import pytest
 from psycopg2 import extensions
 
+from config import env
 from config.logs import hide_secrets
 from config.stack.account import service_account
 from config.stack.binaries import copy_binaries
 from config.stack.clean import clean
-from config.stack.demo import stop_waves
+from config.stack.demo import is_passed_on, stop_waves
 from config.stack.errors import StackError
 from config.stack.layout import Stack, existing_stack
 from config.stack.postgres import Postgres
@@ -256,6 +258,15 @@ def test_cleaning_refuses_a_folder_that_no_demo_made(
     assert practice_command.calls == []
 
 
+def test_a_demo_heeds_every_setting_or_has_a_reason_not_to(stack: Stack) -> None:
+    settings = set(re.findall(r'"(BELAY_[A-Z_]+)"', Path(env.__file__).read_text()))
+    assert len(settings) > 12
+    kept = set(stack.load_environment())
+    heeded = {name for name in settings if name in kept or is_passed_on(name)}
+    ours = {"BELAY_BARE", "BELAY_DB_DEADLINE_S", "BELAY_ALLOWED_HOSTS"}
+    assert settings - heeded - ours == {"BELAY_PRODUCTION_CREDENTIALS_KEY"}
+
+
 def test_logs_hide_secrets() -> None:
     hidden = hide_secrets(
         None,
@@ -265,6 +276,8 @@ def test_logs_hide_secrets() -> None:
             "token": "abc",
             "kubeconfig": "apiVersion: v1",
             "cluster": "qa-range",
+            "api_key_id": 7,
+            "asked": {"passphrase": "hunter2", "lines": ["Bearer abcdefghijkl"], "tries": 3},
         },
     )
     assert hidden == {
@@ -272,6 +285,8 @@ def test_logs_hide_secrets() -> None:
         "token": "[hidden]",
         "kubeconfig": "[hidden]",
         "cluster": "qa-range",
+        "api_key_id": "[hidden]",
+        "asked": {"passphrase": "[hidden]", "lines": ["Bearer [hidden]"], "tries": 3},
     }
 
 

@@ -31,8 +31,8 @@ from gamedays.models import (
     TimelineEntry,
     Verification,
 )
+from gamedays.models.record import BLOCK_S
 from gamedays.scenarios.plan import NodeFault
-from gamedays.selectors.samples import BLOCK_S
 from tests.people import API, ETCD, NODES, Cast, book
 
 S = InjectionState

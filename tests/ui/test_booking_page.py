@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from core.choices import SetupPhase
 from gamedays.models import Gameday
+from gamedays.operations.bookings import AGENDA_MAX
 from tests.people import Cast, book
 from tests.ui import factories
 from tests.ui.conftest import As
@@ -47,6 +48,23 @@ def test_a_lead_books(cast: Cast, client_of: As) -> None:
     assert (gameday.time_zone, gameday.autostart) == ("Europe/Berlin", True)
     item = gameday.agenda.get()
     assert item.parameters == {"node": "qa-2", "mode": "hold", "hold_s": 60, "observe_s": 60}
+
+
+def test_an_agenda_is_as_long_in_the_form_as_it_may_be_booked(cast: Cast, client_of: As) -> None:
+    lea = client_of("lea")
+    fault = {k.removeprefix("agenda-0-"): v for k, v in form(cast).items() if "agenda-0-" in k}
+    agenda = {
+        f"agenda-{position}-{name}": value
+        for position in range(AGENDA_MAX)
+        for name, value in fault.items()
+    }
+    offered = lea.post("/gamedays/book/", form(cast, refresh="sum")).text
+    assert 'name="add"' in offered
+    full = lea.post("/gamedays/book/", form(cast, **agenda, add="etcd-member-down")).text
+    assert "An agenda has at most 12 faults" in full
+    assert 'name="add"' not in full
+    assert lea.post("/gamedays/book/", form(cast, **agenda, book="1")).status_code == 302
+    assert Gameday.objects.get().agenda.count() == AGENDA_MAX
 
 
 @pytest.mark.parametrize(

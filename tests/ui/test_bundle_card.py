@@ -7,7 +7,7 @@ import datetime as dt
 from django.utils import timezone
 
 from gamedays.models import BreakGlassBundle, Guard
-from gamedays.operations.bundle import guards_now
+from gamedays.selectors.clusters import guards_now
 from tests.people import Cast
 from tests.ui.conftest import As
 

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from core.models import EmergencyStop
 from gamedays.choices import GamedayState, InjectionState, Verdict
-from gamedays.models import Gameday
+from gamedays.models import AgendaItem, Gameday
 from migrator.models import Service
 from tests.people import Cast, book, make_cluster
 from tests.ui import factories
@@ -67,3 +67,23 @@ def test_more_rows_are_no_more_queries(cast: Cast, client_of: As) -> None:
     for number in range(2, 8):
         _more(cast, number)
     assert {path: count(path) for path in PAGES} == few
+
+
+def test_a_longer_agenda_is_no_more_queries(cast: Cast, client_of: As) -> None:
+    lea = client_of("lea")
+    first = factories.make_run(cast, verdict=Verdict.BROKE, judgement=factories.BROKE)
+    factories.make_finding(cast, first)
+    gameday = first.agenda_item.gameday
+
+    def look() -> tuple[int, int]:
+        with CaptureQueriesContext(connection) as asked:
+            page = lea.get(f"/gamedays/{gameday.pk}/")
+        return len(asked), len(page.context["findings"])
+
+    queries, findings = look()
+    assert findings == 1
+    for position in (2, 3):
+        run = factories.make_run(cast, verdict=Verdict.BROKE, judgement=factories.BROKE)
+        factories.make_finding(cast, run)
+        AgendaItem.objects.filter(pk=run.agenda_item_id).update(gameday=gameday, position=position)
+    assert look() == (queries, 3)

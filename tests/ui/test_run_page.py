@@ -30,6 +30,13 @@ def test_the_fragment_asks_again_until_the_run_is_final(cast: Cast, client_of: A
     assert "hx-trigger" not in vera.get(f"/runs/{run.pk}/live/", headers=HTMX).content.decode()
 
 
+def test_a_form_that_htmx_boosts_gets_a_whole_page(cast: Cast, client_of: As) -> None:
+    run = factories.make_run(cast, InjectionState.ACTIVE)
+    boosted = HTMX | {"HX-Boosted": "true"}
+    answer = client_of("vera").post(f"/runs/{run.pk}/notes/", {"text": "hm"}, headers=boosted)
+    assert (answer.status_code, answer["Location"]) == (302, f"/runs/{run.pk}/")
+
+
 def test_fragments_are_never_cached(cast: Cast, client_of: As) -> None:
     run = factories.make_run(cast, InjectionState.ACTIVE)
     for path in ("/strip/", f"/runs/{run.pk}/live/", f"/runs/{run.pk}/samples.json"):

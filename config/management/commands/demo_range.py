@@ -6,10 +6,11 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from argparse import ArgumentParser
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import structlog
@@ -56,9 +57,11 @@ class Command(BaseCommand):
             record_unavailable(options["unavailable"])
             return
         self._name = settings.BELAY_RANGE
-        self._stop = threading.Event()
+        # No event: the handler runs inside this very loop's waiting, and an event that is set from
+        # there could wait for a lock that the wait holds. A simple queue is made for it.
+        self._told: SimpleQueue[int] = SimpleQueue()
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self._stop.set())
+            signal.signal(number, lambda given, _frame: self._told.put(given))
         child = None if os.environ.get("BELAY_RANGE_ATTACH") == "1" else self._raise()
         try:
             self._follow(child)
@@ -77,9 +80,8 @@ class Command(BaseCommand):
         """Show progress until the range is ready, register it, then wait for the stop signal."""
         registered = False
         shown: Progress | None = None
-        while not self._stop.is_set():
+        while self._told.empty():
             if child is not None and child.poll() is not None:
-                self._stop.set()
                 sys.exit(f"the practice range ended by itself (status {child.returncode})")
             progress = read_progress(self._name)
             if progress is not None and not registered:
@@ -87,7 +89,7 @@ class Command(BaseCommand):
                     registered = self._register()
                 elif progress != shown and _recorded(partial(record_progress, progress)):
                     shown = progress
-            self._stop.wait(LOOK_S)
+            self._rest(LOOK_S)
 
     def _register(self) -> bool:
         """True when it is done; otherwise the reason is on the pages and it is tried again."""
@@ -97,11 +99,16 @@ class Command(BaseCommand):
             log.warning("range_not_registered", reason=str(error))
             message = f"The range is up but could not be registered: {error}"
             _recorded(partial(record_failure, message))
-            self._stop.wait(REGISTER_AGAIN_S)
+            self._rest(REGISTER_AGAIN_S)
             return False
         finally:
             close_old_connections()
         return True
+
+    def _rest(self, seconds: float) -> None:
+        """Until somebody tells us to stop, and at most so long."""
+        with suppress(Empty):
+            self._told.put(self._told.get(timeout=seconds))
 
     def _drop(self, child: subprocess.Popen[bytes]) -> None:
         if child.poll() is None:

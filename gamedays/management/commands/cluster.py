@@ -1,4 +1,4 @@
-"""`manage.py cluster register|bundle|drill|retire`: for platform owners, from a shell."""
+"""`manage.py cluster register|add-probe|rotate-token|bundle|drill|retire`: for platform owners."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from django.utils.text import slugify
 
 from core.choices import Stage
 from core.errors import DomainError
-from core.management.asking import platform_owner, read_input
-from core.models import Cluster, Team
+from core.management.asking import cluster_called, platform_owner, read_input, team_called
 from core.operations.clusters import register_cluster, rotate_token
 from gamedays.choices import ProbeKind
 from gamedays.operations.bundle import drill_bundle, make_bundle
@@ -22,7 +21,7 @@ from gamedays.operations.probes import UserProbe, check_user_probes, create_stan
 
 
 class Command(BaseCommand):
-    help = "Register a cluster of your own, or retire one that is gone."
+    help = "Register a cluster of your own, keep it usable, or retire it when it is gone."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--as", dest="actor", help="user name of a platform owner")
@@ -64,12 +63,12 @@ class Command(BaseCommand):
             raise CommandError(f"{error.message} ({error.code})") from error
 
     def _retire(self, options: dict[str, Any]) -> None:
-        actor, cluster = platform_owner(options["actor"]), _cluster(options["name"])
+        actor, cluster = platform_owner(options["actor"]), cluster_called(options["name"])
         retire_cluster(actor=actor, cluster=cluster, reason=options["reason"])
         self.stdout.write(f"{options['name']} is retired; its history stays readable.")
 
     def _add_probe(self, options: dict[str, Any]) -> None:
-        actor, cluster = platform_owner(options["actor"]), _cluster(options["name"])
+        actor, cluster = platform_owner(options["actor"]), cluster_called(options["name"])
         user = _probe(options["probe"])
         draft = ProbeDraft(
             kind=ProbeKind.HTTP,
@@ -84,14 +83,14 @@ class Command(BaseCommand):
         )
 
     def _rotate_token(self, options: dict[str, Any]) -> None:
-        actor, cluster = platform_owner(options["actor"]), _cluster(options["name"])
+        actor, cluster = platform_owner(options["actor"]), cluster_called(options["name"])
         rotate_token(actor=actor, cluster=cluster, kubeconfig=read_input(options["kubeconfig"]))
         self.stdout.write(
             f"{cluster.name} has a new credential. Take the old one out of use on the cluster."
         )
 
     def _bundle(self, options: dict[str, Any]) -> None:
-        actor, cluster = platform_owner(options["actor"]), _cluster(options["name"])
+        actor, cluster = platform_owner(options["actor"]), cluster_called(options["name"])
         made = make_bundle(actor=actor, cluster=cluster, path=options["file"])
         self.stdout.write(
             f"{options['file']} opens the undo on every guard ({len(made.guards)}), and nothing "
@@ -100,7 +99,7 @@ class Command(BaseCommand):
         )
 
     def _drill(self, options: dict[str, Any]) -> None:
-        actor, cluster = platform_owner(options["actor"]), _cluster(options["name"])
+        actor, cluster = platform_owner(options["actor"]), cluster_called(options["name"])
         row = drill_bundle(actor=actor, cluster=cluster, path=options["file"])
         self.stdout.write(row.drill_said)
         if not row.drill_passed:
@@ -109,10 +108,7 @@ class Command(BaseCommand):
 
     def _register(self, options: dict[str, Any]) -> None:
         actor = platform_owner(options["actor"])
-        team = Team.objects.filter(name=options["team"]).first()
-        if team is None:
-            known = ", ".join(Team.objects.values_list("name", flat=True))
-            raise CommandError(f"There is no team {options['team']!r}. Known are: {known}.")
+        team = team_called(options["team"])
         users = [_probe(text) for text in options["probe"]]
         # First of all: a cluster without its probes could be neither used nor registered again.
         check_user_probes(users)
@@ -130,14 +126,6 @@ class Command(BaseCommand):
             f"Next: manage.py guard install {cluster.name} --kubeconfig OWNER_KUBECONFIG "
             "--image IMAGE"
         )
-
-
-def _cluster(name: str) -> Cluster:
-    cluster = Cluster.objects.filter(name=name).first()
-    if cluster is None:
-        known = ", ".join(Cluster.objects.active().values_list("name", flat=True))
-        raise CommandError(f"There is no cluster {name!r}. Known are: {known or 'none'}.")
-    return cluster
 
 
 def _probe(text: str) -> UserProbe:

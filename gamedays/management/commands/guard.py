@@ -12,7 +12,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from core.errors import DomainError
-from core.management.asking import platform_owner, read_input
+from core.management.asking import cluster_called, platform_owner, read_input
 from core.models import Cluster, Node, User
 from gamedays.models import Guard
 from gamedays.operations import guard_upkeep, guards
@@ -60,7 +60,7 @@ class Command(BaseCommand):
             raise CommandError(f"{error.message} ({error.code})") from error
 
     def _install(self, actor: User, options: dict[str, Any]) -> None:
-        cluster = _cluster(options["cluster"])
+        cluster = cluster_called(options["cluster"])
         installed = guards.install_guards(
             actor=actor,
             cluster=cluster,
@@ -71,7 +71,7 @@ class Command(BaseCommand):
             self.stdout.write(f"{guard.node.name}: guard {guard.version} answers")
 
     def _rotate(self, actor: User, options: dict[str, Any]) -> None:
-        cluster = _cluster(options["cluster"])
+        cluster = cluster_called(options["cluster"])
         rotated = guard_upkeep.rotate_guards(
             actor=actor,
             cluster=cluster,
@@ -82,12 +82,12 @@ class Command(BaseCommand):
             self.stdout.write(f"{guard.node.name}: guard {guard.version} answers with new keys")
 
     def _adopt(self, actor: User, options: dict[str, Any]) -> None:
-        cluster = _cluster(options["cluster"])
+        cluster = cluster_called(options["cluster"])
         epoch = guard_upkeep.adopt_guards(actor=actor, cluster=cluster)
         self.stdout.write(f"{cluster.name}: nothing is live on its guards; epoch {epoch}.")
 
     def _uninstall(self, actor: User, options: dict[str, Any]) -> None:
-        cluster = _cluster(options["cluster"])
+        cluster = cluster_called(options["cluster"])
         guards.uninstall_guards(
             actor=actor,
             cluster=cluster,
@@ -97,7 +97,7 @@ class Command(BaseCommand):
         self.stdout.write(f"{cluster.name} has no guards any more.")
 
     def _status(self, actor: User, options: dict[str, Any]) -> None:
-        views = guards.ask_guards(actor=actor, cluster=_cluster(options["cluster"]))
+        views = guards.ask_guards(actor=actor, cluster=cluster_called(options["cluster"]))
         if not views:
             self.stdout.write("No guard is installed.")
         for view in views:
@@ -143,14 +143,6 @@ class Command(BaseCommand):
             image=options["image"],
         )
         self.stdout.write(f"{guard} is pinned.")
-
-
-def _cluster(name: str) -> Cluster:
-    cluster = Cluster.objects.active().filter(name=name).first()
-    if cluster is None:
-        known = ", ".join(Cluster.objects.active().values_list("name", flat=True))
-        raise CommandError(f"There is no cluster {name!r}. Known are: {known or 'none'}.")
-    return cluster
 
 
 def _node(text: str) -> Node:

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
+from core.management.asking import read_input
 from gamedays.operations.sample import load_sample_data
 
 
@@ -19,6 +20,6 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        password = options["password_file"].read_text().strip()
+        password = read_input(options["password_file"]).strip()
         for login in load_sample_data(password=password):
             self.stdout.write(f"{login.username:8} {login.what}")

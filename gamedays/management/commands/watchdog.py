@@ -14,20 +14,13 @@ import structlog
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import DatabaseError, InterfaceError, close_old_connections, connection
 
-from gamedays.choices import BEFORE_ARMING, FINAL, InjectionState
+from gamedays.choices import BEFORE_UNDO, FINAL, InjectionState
 from gamedays.execution import shell
 from gamedays.execution.watchdog import TICK_S, LeaseRow, Watchdog
 from gamedays.models import Lease
 from gamedays.operations.emergency import enforce_emergency_stop
 
 log = structlog.get_logger(__name__)
-_ABORTABLE = {
-    *BEFORE_ARMING,
-    InjectionState.ARMING,
-    InjectionState.ARMED,
-    InjectionState.INJECTING,
-    InjectionState.ACTIVE,
-}
 
 
 class LeaseTable:
@@ -45,7 +38,7 @@ class LeaseTable:
                 renewals=lease.renewals,
                 given_up=lease.given_up,
                 abort_waiting=injection.abort_requested_at is not None
-                and injection.state in _ABORTABLE,
+                and injection.state in BEFORE_UNDO,
                 abort_underway=injection.abort_requested_at is not None
                 and injection.state == InjectionState.UNDOING,
             )
