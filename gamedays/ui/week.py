@@ -51,6 +51,13 @@ def week(request: HttpRequest) -> HttpResponse:
 def setups(request: HttpRequest) -> HttpResponse:
     """What is being raised, as a fragment, and the strip as of the same moment; it stops asking
     when nothing is left to wait for."""
-    raising = core_selectors.setups_in_progress(person(request))
-    context = {**strip_context(request), "setups": raising, "strip_swap": True}
+    user = person(request)
+    raising = core_selectors.setups_in_progress(user)
+    context = {
+        **strip_context(request),
+        "setups": raising,
+        "strip_swap": True,
+        "arrived": None if raising else core_selectors.newest_arrival(user),
+        "can_book": core_selectors.bookable_clusters(user).exists(),
+    }
     return render(request, "week/_setups.html", context)
