@@ -106,6 +106,13 @@ def test_who_waited_for_a_range_is_told_that_it_is_there(cast: Cast, client_of: 
     assert "is ready" not in client_of("otto").get("/setups/").content.decode()
 
 
+def test_the_navigation_says_which_page_this_is(cast: Cast, client_of: As) -> None:
+    lea = client_of("lea")
+    for path in ("/", "/gamedays/", "/findings/", "/scenarios/", "/clusters/", "/services/"):
+        text = lea.get(path).content.decode()
+        assert re.findall(r'href="([^"]*)" aria-current="page"', text) == [path]
+
+
 def test_logging_in_and_out(cast: Cast) -> None:
     client = Client()
     wall = client.get("/findings/?view=board")
