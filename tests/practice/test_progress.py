@@ -47,6 +47,8 @@ def test_percent_follows_expected_time_and_never_passes_its_step(
     seen = read_progress("x")
     assert seen is not None
     assert (seen.percent, seen.step) == (30, "build")
+    # Nobody knows how long a step goes on that took longer than it should have.
+    assert (seen.eta_s, seen.overdue) == (None, True)
     report.begin("start")
     clock.now += 35
     report.say("nearly")

@@ -41,6 +41,19 @@ def test_a_line_for_each_step_and_each_tenth_and_not_each_second(
     ]
 
 
+def test_a_step_that_overruns_is_told_once_and_names_no_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    late = dataclasses.replace(AT, eta_s=None, overdue=True)
+    states = iter([AT, late, late])
+    monkeypatch.setattr(ranges, "read_progress", lambda _name: next(states))
+    progress = RangeProgress("demo", "http://127.0.0.1:8300")
+    assert [line for _ in range(3) for line in progress.news()] == [
+        "Practice range demo:  60%, join qa-3, about 56 s to go",
+        "Practice range demo:  60%, join qa-3: it takes longer here than expected, and goes on",
+    ]
+
+
 def test_when_it_is_up_it_says_what_to_do_next(monkeypatch: pytest.MonkeyPatch) -> None:
     ready = dataclasses.replace(AT, phase="ready", step="", percent=100, eta_s=None)
     monkeypatch.setattr(ranges, "read_progress", lambda _name: ready)
