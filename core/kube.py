@@ -254,6 +254,8 @@ def fresh_request(
 
 
 def _why(error: Exception, netloc: str, timeout_s: float) -> str:
+    # What is left of a deadline has many digits, and none that a reader wants.
+    timeout_s = round(timeout_s, 1) or timeout_s
     if isinstance(error, wire.NameLookupTimeoutError):
         return f"the name of {netloc} was not resolved within {timeout_s:g} s"
     if isinstance(error, TimeoutError):

@@ -114,3 +114,9 @@ def setups_in_progress(user: User) -> list[ClusterSetup]:
         .filter(Q(cluster=None) | Q(cluster__in=Cluster.objects.visible_to(user)))
         .order_by("name")
     )
+
+
+def newest_arrival(user: User) -> Cluster | None:
+    """The cluster that was raised last, of those that this person may see."""
+    raised = ClusterSetup.objects.filter(phase=SetupPhase.READY)
+    return clusters(user).filter(pk__in=raised.values("cluster")).order_by("-registered_at").first()

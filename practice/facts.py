@@ -16,8 +16,6 @@ from practice.system import RangeError, write_atomic
 
 __all__ = ["NodeFacts", "Progress", "RangeFacts", "Reporter", "range_dir", "read_progress"]
 LOG_TAIL = 40
-LATE_S = 20.0
-"""So long over its time, a step is late."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +90,8 @@ class Progress:
     started_at: float
     """Seconds since the epoch."""
     eta_s: float | None = None
-    """None when it is over, and while a step takes longer than was foreseen: nobody knows then."""
+    """None while nobody can tell: also while a step takes longer than it was expected to."""
+    overdue: bool = False
     error: str | None = None
     log_tail: list[str] = field(default_factory=list)
 
@@ -109,6 +108,9 @@ def read_progress(name: str) -> Progress | None:
 
 class Reporter:
     """Writes progress to its file, and one readable line per piece of news to `echo`."""
+
+    _OVERRUN, _OVERRUN_S = 1.1, 15.0
+    """A step that takes so much longer than expected: nobody knows any more how long it will."""
 
     def __init__(
         self,
@@ -181,9 +183,10 @@ class Reporter:
     def _write(self) -> None:
         left = self._expected() - sum(self._steps.get(step, 0) for step in self._done)
         within = self._now() - self._step_began
-        # A few seconds over is no news; minutes over, and "to go" would be untrue.
-        late = within > self._steps.get(self._step, 0) + LATE_S
         left -= min(within, self._steps.get(self._step, 0))
+        raising = self._phase == "raising"
+        limit = self._OVERRUN * self._steps.get(self._step, 0.0) + self._OVERRUN_S
+        overdue = raising and within > limit
         progress = Progress(
             phase=self._phase,
             step=self._step,
@@ -192,7 +195,8 @@ class Reporter:
             message=self._message,
             percent=self._percent(),
             started_at=self._started,
-            eta_s=round(max(0.0, left), 1) if self._phase == "raising" and not late else None,
+            eta_s=round(max(0.0, left), 1) if raising and not overdue else None,
+            overdue=overdue,
             error=self._error or None,
             log_tail=self._tail,
         )

@@ -45,15 +45,15 @@ class RangeProgress:
             ]
         what = progress.error or progress.step or progress.message
         left = "" if progress.eta_s is None else f", about {duration(progress.eta_s)} to go"
-        if progress.phase == "raising" and progress.eta_s is None:
-            left = ", slower than foreseen on this machine"
+        if progress.overdue:
+            left = ": it takes longer here than expected, and goes on"
         return [f"Practice range {self._name}: {progress.percent:3d}%, {what}{left}"]
 
     def _is_news(self, progress: Progress) -> bool:
         said = self._said
         return (
             said is None
-            or (progress.phase, progress.step, progress.error, progress.eta_s is None)
-            != (said.phase, said.step, said.error, said.eta_s is None)
+            or (progress.phase, progress.step, progress.error, progress.overdue)
+            != (said.phase, said.step, said.error, said.overdue)
             or progress.percent >= said.percent + self.EVERY_PERCENT
         )

@@ -30,6 +30,9 @@ log = structlog.get_logger(__name__)
 
 def record_progress(progress: Progress) -> None:
     """Show on the pages what the range's progress file says."""
+    message = progress.error or progress.message
+    if progress.overdue:
+        message += ": it takes longer here than expected, and goes on"
     record_cluster_setup(
         name=CLUSTER_NAME,
         phase=PHASES.get(progress.phase, SetupPhase.RUNNING),
@@ -37,7 +40,7 @@ def record_progress(progress: Progress) -> None:
         steps_done=progress.steps_done,
         steps_total=progress.steps_total,
         percent=progress.percent,
-        message=progress.error or progress.message,
+        message=message,
         log_tail=progress.log_tail,
         eta_s=None if progress.eta_s is None else round(progress.eta_s),
     )

@@ -25,6 +25,17 @@ THEMES = ("system", "light", "dark")
 _YEAR_S = 365 * 86_400
 
 
+class LoginForm(AuthenticationForm):
+    """Says what to do, and as much of which half is wrong as before: nothing."""
+
+    error_messages = {  # noqa: RUF012  as its base declares it
+        **AuthenticationForm.error_messages,
+        "invalid_login": (
+            "This username and password do not fit together. Type both again; capitals matter."
+        ),
+    }
+
+
 @login_not_required
 @never_cache
 @sensitive_post_parameters("password")
@@ -34,7 +45,7 @@ def log_in(request: HttpRequest) -> HttpResponse:
     onward = _onward(request)
     if request.user.is_authenticated:
         return redirect(onward)
-    form = AuthenticationForm(request, request.POST or None)
+    form = LoginForm(request, request.POST or None)
     if request.method == "POST" and form.is_valid():
         login(request, form.get_user())
         return redirect(onward)
@@ -57,7 +68,11 @@ class ZoneForm(forms.Form):
     time_zone = forms.CharField(
         label="Your time zone",
         max_length=64,
-        help_text="An IANA name, such as Europe/Berlin. Times on every page are shown in it.",
+        help_text="A name like Europe/Berlin. Times on every page are shown in it.",
+        error_messages={
+            "required": "Give a time zone, like Europe/Berlin.",
+            "max_length": "No time zone has so long a name. Choose one like Europe/Berlin.",
+        },
     )
 
     def clean_time_zone(self) -> str:

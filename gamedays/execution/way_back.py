@@ -91,7 +91,11 @@ class WayBack:
                 return None
             self._record(run)
             if self._rows_were_lost and run.state in _LOST:
-                return self._begin_undo(run, "The database was away in the middle of the run.")
+                return self._begin_undo(
+                    run,
+                    "Belay lost its database in the middle of the run: it was away, or this "
+                    "machine was too busy to keep the connection.",
+                )
             self._rows_were_lost = False
             if self._stop_reason:
                 return self._hand_over(run)

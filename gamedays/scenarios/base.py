@@ -205,7 +205,10 @@ MODE = Parameter(
     kind="choice",
     default="hold",
     choices=(("hold", "Hold: gone until the hold ends"), ("kill", "Kill once: it may come back")),
-    help="Hold moves its manifest away and ends the process at once; kill only ends the process.",
+    help=(
+        "Hold moves its manifest away and ends the process at once. Kill only ends the process, "
+        "and the hold is how long we watch it come back."
+    ),
 )
 OBSERVE = Parameter(
     name="observe_s",
@@ -215,11 +218,13 @@ OBSERVE = Parameter(
     minimum=OBSERVE_MIN_S,
     maximum=1800,
     unit="seconds",
-    help="Evictions and crash loops come after the control plane is back.",
+    help="How long we go on looking once it is back. Evictions and crash loops come late.",
 )
 
 
-def hold_parameter(*, default: int, maximum: int = 600) -> Parameter:
+def hold_parameter(
+    *, default: int, maximum: int = 600, help_text: str = "How long the fault lasts."
+) -> Parameter:
     return Parameter(
         name="hold_s",
         label="Hold",
@@ -228,7 +233,7 @@ def hold_parameter(*, default: int, maximum: int = 600) -> Parameter:
         minimum=5,
         maximum=maximum,
         unit="seconds",
-        help="How long the fault lasts. After a kill: how long we watch it come back.",
+        help=help_text,
     )
 
 

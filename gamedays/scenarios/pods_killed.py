@@ -48,7 +48,10 @@ class PodsKilled(Scenario):
             choices=(("one", "One of its ready pods"), ("all", "All of its ready pods at once")),
             help="All at once is an outage of that service, unless something else answers.",
         ),
-        hold_parameter(default=30),
+        hold_parameter(
+            default=30,
+            help_text="How long we watch others take its place: the kill itself is over.",
+        ),
         OBSERVE,
     )
     reading = (

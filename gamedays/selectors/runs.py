@@ -164,7 +164,7 @@ def steps(run: Injection, entries: list[TimelineEntry]) -> list[Step]:
         Step(
             "ended",
             "Watched to the end",
-            "Evictions and crash loops come after the control plane is back.",
+            "It is back, and we go on looking: evictions and crash loops come late.",
             # A run that was refused or signed for by hand ended too, and nobody watched it.
             run.ended_at if run.state == _S.CLEAN else None,
             "Watching to the end",

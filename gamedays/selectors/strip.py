@@ -66,7 +66,10 @@ class StripLine:
 
     @property
     def hold_s(self) -> int | None:
-        return hold_s(self.live) if self.live else None
+        """What the clock counts towards; None once the undo is asked for, which ends the hold."""
+        if self.live is None or self.live.undo_asked_at is not None:
+            return None
+        return hold_s(self.live)
 
     @property
     def abort_asked(self) -> bool:

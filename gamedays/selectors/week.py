@@ -146,7 +146,7 @@ def _finding_need(finding: Finding, user: User) -> Need | None:
     if finding.drafted:
         return Need(
             finding.title,
-            "Drafted from a run's evidence. Nobody has looked at it yet.",
+            "Drafted from a run's evidence. Nobody has taken it up yet.",
             "Read finding",
             finding.status,
             finding=finding,

@@ -59,7 +59,7 @@ class BookingForm(forms.Form):
         ),
     )
     duration_min = forms.IntegerField(
-        label="Minutes",
+        label="Length",
         min_value=DURATION_MIN_MIN,
         max_value=DURATION_MIN_MAX,
         help_text="How long the cluster is yours.",

@@ -33,9 +33,8 @@ def week(request: HttpRequest) -> HttpResponse:
             ],
             "live": [line for line in lines_of(request) if line.live is not None],
             "setups": core_selectors.setups_in_progress(user),
-            "place": (place := selectors.loop_place(user)),
-            "loop": loop_picture(place.key),
-            "here": "",
+            "on_loop": (on_loop := selectors.loop_place(user)),
+            "loop": loop_picture(on_loop.key),
             "newcomer": selectors.is_newcomer(user),
             "progress": selectors.progress(user),
             "stop": stop_of(request),
@@ -51,6 +50,13 @@ def week(request: HttpRequest) -> HttpResponse:
 def setups(request: HttpRequest) -> HttpResponse:
     """What is being raised, as a fragment, and the strip as of the same moment; it stops asking
     when nothing is left to wait for."""
-    raising = core_selectors.setups_in_progress(person(request))
-    context = {**strip_context(request), "setups": raising, "strip_swap": True}
+    user = person(request)
+    raising = core_selectors.setups_in_progress(user)
+    context = {
+        **strip_context(request),
+        "setups": raising,
+        "strip_swap": True,
+        "arrived": None if raising else core_selectors.newest_arrival(user),
+        "can_book": core_selectors.bookable_clusters(user).exists(),
+    }
     return render(request, "week/_setups.html", context)

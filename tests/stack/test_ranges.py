@@ -30,7 +30,6 @@ def test_a_line_for_each_step_and_each_tenth_and_not_each_second(
         for n in range(30)
     ]
     seen.append(dataclasses.replace(AT, step="workloads", percent=75))
-    seen.append(dataclasses.replace(AT, step="workloads", percent=75, eta_s=None))
     queue = iter(seen)
     monkeypatch.setattr(ranges, "read_progress", lambda _name: next(queue))
     progress = RangeProgress("demo", "http://127.0.0.1:8300")
@@ -39,7 +38,19 @@ def test_a_line_for_each_step_and_each_tenth_and_not_each_second(
         "Practice range demo:  60%, join qa-3, about 56 s to go",
         "Practice range demo:  70%, join qa-3, about 36 s to go",
         "Practice range demo:  75%, workloads, about 56 s to go",
-        "Practice range demo:  75%, workloads, slower than foreseen on this machine",
+    ]
+
+
+def test_a_step_that_overruns_is_told_once_and_names_no_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    late = dataclasses.replace(AT, eta_s=None, overdue=True)
+    states = iter([AT, late, late])
+    monkeypatch.setattr(ranges, "read_progress", lambda _name: next(states))
+    progress = RangeProgress("demo", "http://127.0.0.1:8300")
+    assert [line for _ in range(3) for line in progress.news()] == [
+        "Practice range demo:  60%, join qa-3, about 56 s to go",
+        "Practice range demo:  60%, join qa-3: it takes longer here than expected, and goes on",
     ]
 
 

@@ -202,7 +202,7 @@ def test_the_head_says_once_and_truly_how_it_stands(
 ) -> None:
     erik, path = client_of("erik"), f"/findings/{finding.pk}/"
     text = erik.get(path).content.decode()
-    assert standing(text) == "Drafted from a run's evidence; nobody has looked at it yet."
+    assert standing(text) == "Drafted from a run's evidence; nobody has taken it up yet."
     assert text.count("nobody has") == 1
     factories.make_fix(cast, finding)
     Finding.objects.filter(pk=finding.pk).update(status=FindingStatus.FIX_READY, drafted=False)

@@ -90,9 +90,27 @@ def test_a_range_that_is_being_raised_is_seen(cast: Cast, client_of: As) -> None
     setup.phase, setup.message = SetupPhase.UNAVAILABLE, "The range needs root."
     setup.save()
     assert "The range needs root." in vera.get("/").content.decode()
-    setup.phase = SetupPhase.READY
+    setup.phase, setup.cluster = SetupPhase.READY, cast.cluster
     setup.save()
     assert "hx-trigger" not in vera.get("/setups/").content.decode()
+
+
+def test_who_waited_for_a_range_is_told_that_it_is_there(cast: Cast, client_of: As) -> None:
+    factories.make_setup(phase=SetupPhase.READY, cluster=cast.cluster)
+    lea = client_of("lea").get("/setups/").content.decode()
+    assert "qa-range is ready" in lea
+    assert 'href="/gamedays/book/"' in lea
+    vera = client_of("vera").get("/setups/").content.decode()
+    assert "qa-range is ready" in vera
+    assert 'href="/gamedays/book/"' not in vera
+    assert "is ready" not in client_of("otto").get("/setups/").content.decode()
+
+
+def test_the_navigation_says_which_page_this_is(cast: Cast, client_of: As) -> None:
+    lea = client_of("lea")
+    for path in ("/", "/gamedays/", "/findings/", "/scenarios/", "/clusters/", "/services/"):
+        text = lea.get(path).content.decode()
+        assert re.findall(r'href="([^"]*)" aria-current="page"', text) == [path]
 
 
 def test_logging_in_and_out(cast: Cast) -> None:
