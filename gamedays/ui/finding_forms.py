@@ -23,11 +23,22 @@ if TYPE_CHECKING:
     from gamedays.models import Finding
 
 
+_DATE_WANTED = dict.fromkeys(("required", "invalid"), "Give a date, like 2027-03-09.")
+_TIME_WANTED = dict.fromkeys(("required", "invalid"), "Give a time, like 14:00.")
+
+
 class StoryForm(forms.Form):
     """The finding's story. `version` is the row version that the page showed."""
 
     version = forms.IntegerField(widget=forms.HiddenInput)
-    title = forms.CharField(max_length=160, label="Title")
+    title = forms.CharField(
+        max_length=160,
+        label="Title",
+        error_messages={
+            "required": "Give it a title that says what surprised you.",
+            "max_length": "A title has at most 160 characters.",
+        },
+    )
     believed = forms.CharField(
         label="What we believed", required=False, widget=forms.Textarea(attrs={"rows": 3})
     )
@@ -40,7 +51,11 @@ class StoryForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 4}),
         help_text="The cause, as far as it is understood. Causes, never culprits.",
     )
-    severity = forms.ChoiceField(choices=Severity.choices, label="Severity")
+    severity = forms.ChoiceField(
+        choices=Severity.choices,
+        label="Severity",
+        error_messages=dict.fromkeys(("required", "invalid_choice"), "Choose one of the four."),
+    )
     owner = forms.ModelChoiceField(
         User.objects.none(), label="Who takes it up", required=False, empty_label="Nobody yet"
     )
@@ -95,7 +110,13 @@ class FixForm(forms.Form):
     """What was done. A run proves it that began after `fixed_since`, and after it was recorded."""
 
     what = forms.CharField(
-        label="What was done", widget=forms.Textarea(attrs={"rows": 3}), max_length=4000
+        label="What was done",
+        widget=forms.Textarea(attrs={"rows": 3}),
+        max_length=4000,
+        error_messages={
+            "required": "Write down what was done, so that others can follow it.",
+            "max_length": "This takes at most 4000 characters; link to what is longer.",
+        },
     )
     link = forms.URLField(
         label="Link",
@@ -103,9 +124,21 @@ class FixForm(forms.Form):
         max_length=500,
         assume_scheme="https",
         help_text="The merge request, commit or runbook.",
+        error_messages={
+            "invalid": "Give a whole address, like https://git.example.org/fix, or none.",
+            "max_length": "A link has at most 500 characters.",
+        },
     )
-    fixed_since_date = forms.DateField(label="Fixed since", validators=[require_near])
-    fixed_since_time = forms.TimeField(label="at", input_formats=["%H:%M:%S", "%H:%M"])
+    fixed_since_date = forms.DateField(
+        label="Fixed since",
+        validators=[require_near],
+        error_messages=_DATE_WANTED,
+    )
+    fixed_since_time = forms.TimeField(
+        label="at",
+        input_formats=["%H:%M:%S", "%H:%M"],
+        error_messages=_TIME_WANTED,
+    )
 
     @property
     def fixed_since(self) -> dt.datetime:
@@ -118,15 +151,22 @@ class VerificationForm(forms.Form):
     """Break the same thing again: now, or at a time in one's own zone."""
 
     at = forms.ChoiceField(choices=[("now", "Now"), ("later", "At a time")], initial="now")
-    date = forms.DateField(label="Date", required=False, validators=[require_near])
-    time = forms.TimeField(label="Time", required=False, input_formats=["%H:%M", "%H:%M:%S"])
+    date = forms.DateField(
+        label="Date", required=False, validators=[require_near], error_messages=_DATE_WANTED
+    )
+    time = forms.TimeField(
+        label="Time",
+        required=False,
+        input_formats=["%H:%M", "%H:%M:%S"],
+        error_messages=_TIME_WANTED,
+    )
 
     def clean(self) -> dict[str, Any]:
         data: dict[str, Any] = super().clean() or {}
         if data.get("at") == "later":
             for name in ("date", "time"):
                 if not data.get(name) and name not in self.errors:
-                    self.add_error(name, f"Give a {name}, or choose “Now”.")
+                    self.add_error(name, f"Give a {name}, or press “Re-verify now”.")
         return data
 
     @property
