@@ -56,7 +56,7 @@ fast=0
 [ "$fast" = 5 ] && [ "$#" -gt 0 ] && fast=0 # none of those that were asked for
 
 tests=0
-BELAY_TEST_ALL=1 .venv/bin/python -m pytest -m "($needs_a_place) and not (long and range)" \
+BELAY_TEST_ALL=1 .venv/bin/python -m pytest --durations=40 -m "($needs_a_place) and not (long and range)" \
     --junit-xml=build/junit-placed.xml "$@" || tests=$?
 .venv/bin/python scripts/join_junit.py build/junit.xml build/junit-fast.xml build/junit-placed.xml
 

@@ -13,6 +13,7 @@ from core.errors import ClusterRefused, ClusterUnreachable, NotFound
 from gamedays.choices import InjectionState, PodSource
 from gamedays.drivers.cluster import PodSighting
 from gamedays.drivers.fleet import NodeStatus
+from gamedays.execution.sampling import CENSUS_S
 from gamedays.execution.world import PodCensus, RowsLostError, Run, Sample, World
 from gamedays.journal import Journal
 from gamedays.models import Probe
@@ -144,6 +145,7 @@ class FakeWatch:
         self._clock = clock
         self._guards = guards
         self._last: dt.datetime | None = None
+        self._counted_at = float("-inf")
         self.failing: dict[str, int] = {}
         self.silent: set[str] = set()
         self.pods = tuple(
@@ -200,8 +202,11 @@ class FakeWatch:
         return samples
 
     def drain_census(self) -> PodCensus | None:
-        if self._last is None:
+        """As often as the real watch counts: each count costs the journal a transaction."""
+        now = self._clock.monotonic()
+        if self._last is None or now - self._counted_at < CENSUS_S:
             return None
+        self._counted_at = now
         return PodCensus(at=self._clock.now(), source=PodSource.API, pods=self.pods)
 
     def node_status(self, node: str) -> NodeStatus | None:

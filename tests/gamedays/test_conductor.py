@@ -67,8 +67,9 @@ class Story:
     def go(self, until: Callable[[Injection], bool], *, steps: int = 2000) -> Injection:
         for _ in range(steps):
             wake = self.conductor.advance()
-            self.injection.refresh_from_db()
+            self.injection.refresh_from_db(fields=["state"])
             if wake is None or until(self.injection):
+                self.injection.refresh_from_db()
                 return self.injection
             self.fake.clock.forward(max(wake, 0.05))
         raise AssertionError(f"still {self.injection.state}: {self.injection.reason}")

@@ -40,8 +40,10 @@ def fake(cast: Cast) -> FakeWorld:
 def _nobody_can_list_pods(fake: FakeWorld) -> None:
     """From now on no API server lists pods, and no guard can look either."""
 
-    def drain() -> PodCensus:
-        return PodCensus(
+    count = fake.watch.drain_census
+
+    def drain() -> PodCensus | None:
+        return count() and PodCensus(
             at=fake.clock.now(),
             source=PodSource.GUARD,
             pods=(),
