@@ -103,6 +103,13 @@ def book_gameday(
         )
 
 
+def check_agenda(*, cluster: Cluster, agenda: Sequence[AgendaDraft]) -> dict[str, str]:
+    """What `book_gameday` would refuse in this agenda, by field; empty when nothing."""
+    errors: dict[str, DomainError | str] = {}
+    _plan(agenda, cluster, errors)
+    return _texts(errors)
+
+
 def book_repeat(
     *,
     actor: User,
@@ -222,8 +229,12 @@ def _plan(
     return planned
 
 
+def _texts(errors: dict[str, DomainError | str]) -> dict[str, str]:
+    return {field: e if isinstance(e, str) else e.message for field, e in errors.items()}
+
+
 def _raise(errors: dict[str, DomainError | str]) -> None:
-    texts = {field: e if isinstance(e, str) else e.message for field, e in errors.items()}
+    texts = _texts(errors)
     field, first = next(iter(errors.items()))
     raise Invalid(
         texts[field],

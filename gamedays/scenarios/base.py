@@ -238,19 +238,10 @@ def hold_parameter(
 
 
 def _clean(parameter: Parameter, given: object, nodes: Sequence[str]) -> Value:
+    if parameter.kind == "seconds":
+        return _clean_seconds(parameter, parameter.default if given is None else given)
     if given is None or given == "":
         given = parameter.default
-    if parameter.kind == "seconds":
-        try:
-            number = int(str(given))
-        except ValueError:
-            raise ValueError(f"{parameter.label}: {given!r} is no number of seconds.") from None
-        if not parameter.minimum <= number <= parameter.maximum:
-            raise ValueError(
-                f"{parameter.label}: {number} s is out of bounds; "
-                f"choose {parameter.minimum} to {parameter.maximum} s."
-            )
-        return number
     if parameter.kind == "node":
         if given not in nodes:
             raise ValueError(
@@ -273,6 +264,24 @@ def _clean(parameter: Parameter, given: object, nodes: Sequence[str]) -> Value:
     if given not in values:
         raise ValueError(f"{parameter.label}: {given!r} is none of {', '.join(values)}.")
     return str(given)
+
+
+def _clean_seconds(parameter: Parameter, given: object) -> int:
+    """Emptied is not left out: no fault lasts for as long as nobody said."""
+    if given == "":
+        raise ValueError(
+            f"{parameter.label}: give {parameter.minimum} to {parameter.maximum} seconds."
+        )
+    try:
+        number = int(str(given))
+    except ValueError:
+        raise ValueError(f"{parameter.label}: {given!r} is no number of seconds.") from None
+    if not parameter.minimum <= number <= parameter.maximum:
+        raise ValueError(
+            f"{parameter.label}: {number} s is out of bounds; "
+            f"choose {parameter.minimum} to {parameter.maximum} s."
+        )
+    return number
 
 
 def _clean_object(parameter: Parameter, given: str) -> str:

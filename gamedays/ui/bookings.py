@@ -126,7 +126,11 @@ def _unjudged(request: HttpRequest, user: User) -> BookingForm:
 def _book(user: User, form: BookingForm, agenda: list[Item]) -> int | None:
     """Book it; None when something is wrong, which then stands in the form."""
     starts_at = form.starts_at if form.is_valid() else None
+    drafts = [item.draft for item in agenda]
     if starts_at is None:
+        # All complaints at once: nobody mends a title to be told of the agenda then.
+        if form.chosen is not None:
+            put_errors(agenda, verbs.check_agenda(cluster=form.chosen, agenda=drafts))
         return None
     data = form.cleaned_data
     try:
@@ -139,7 +143,7 @@ def _book(user: User, form: BookingForm, agenda: list[Item]) -> int | None:
             time_zone=data["time_zone"],
             facilitator=data["facilitator"],
             autostart=data["autostart"],
-            agenda=[item.draft for item in agenda],
+            agenda=drafts,
         )
     except Invalid as error:
         form.take_errors(error)

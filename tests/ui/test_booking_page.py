@@ -111,6 +111,21 @@ def is_invalid(text: str, field: str) -> bool:
     return "is-invalid" in tag
 
 
+@pytest.mark.parametrize(
+    ("hold", "told"), [("2", "Hold: 2 s is out of bounds"), ("", "Hold: give 5 to 600 seconds.")]
+)
+def test_the_agenda_is_judged_together_with_the_rest(
+    cast: Cast, client_of: As, hold: str, told: str
+) -> None:
+    data = form(cast, title="", book="1") | {"agenda-0-hold_s": hold}
+    answer = client_of("lea").post("/gamedays/book/", data)
+    assert answer.status_code == 422
+    page = answer.content.decode()
+    assert "Give it a title" in page
+    assert told in page
+    assert not Gameday.objects.exists()
+
+
 @pytest.mark.parametrize("day", [-1, 0])
 def test_a_moment_in_the_past_is_told_at_what_is_wrong_of_it(
     day: int, cast: Cast, client_of: As, monkeypatch: pytest.MonkeyPatch
