@@ -64,7 +64,7 @@ def require_book(user: User, cluster: Cluster) -> None:
     _require_active(cluster)
     if not may_book(user, cluster):
         raise NotAllowed(
-            f"Only a lead of {cluster.team} may book on {cluster}. Ask one of them to book it."
+            f"Only a lead of {cluster.team} may book or cancel on {cluster}. Ask one of them."
         )
 
 

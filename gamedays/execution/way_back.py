@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 _S = InjectionState
 TICK_S = 0.25
 """How often the row is read: an abort is on its way to the guards within one tick."""
+WATCH_TICK_S = 1.0
+"""The same while only watching: what comes is a sample a second, and nothing waits for a person."""
 ROW_RENEW_S = 2.0
 GUARD_RENEW_S = 5.0
 UNDO_AGAIN_S = 1.0
@@ -275,7 +277,7 @@ class WayBack:
         # the restoration was noted would end the watching at once, or keep it for an hour.
         over_s = self._in_state_s() - observe_s
         if over_s < 0:
-            return TICK_S
+            return min(WATCH_TICK_S, -over_s)
         # A conductor that slept while another took over may have gone on to mint an account.
         gone = all(check.passed is True for check in accounts.remove(run, self._world))
         if not gone and over_s < ACCOUNT_AGAIN_S:

@@ -211,6 +211,8 @@ def gameday(request: HttpRequest, gameday_id: int) -> HttpResponse:
             "role": role_on(user, found.cluster),
             "can_run": may_run(user, found.cluster),
             "can_book": may_book(user, found.cluster),
+            "book_again": found.state in (GamedayState.CANCELLED, GamedayState.MISSED)
+            and may_book(user, found.cluster),
             "missing": missing_for(found.cluster) if open_ else [],
             "is_open": open_,
             "is_early": found.state == GamedayState.BOOKED and found.starts_at > timezone.now(),

@@ -39,7 +39,7 @@ from tests.guard.running import (
     new_order,
 )
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(180)]
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from guard.protocol import Code, Component, Fault, FaultKind
 from tests.guard.cluster_api import ClusterApi
 from tests.people import NODES, Cast, make_cast, make_cluster
 
-pytestmark = [pytest.mark.django_db, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.django_db, pytest.mark.long, pytest.mark.timeout(180)]
 IMAGE = "belay.local/belay-guard:1"
 
 

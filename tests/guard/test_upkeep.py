@@ -19,7 +19,7 @@ from tests.people import Cast
 
 __all__ = ["api", "cast"]
 
-pytestmark = [pytest.mark.django_db, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.django_db, pytest.mark.long, pytest.mark.timeout(180)]
 DRILL = Fault(kind=FaultKind.DRILL, hold_s=60)
 
 

@@ -12,6 +12,8 @@ from tests.simulator.schedule import CUT, OBJECT_FAULTS, PRICES, WRONG, Event, G
 from tests.simulator.test_rows import LEASE_END_S, done, ended, hits
 from tests.simulator.universe import Universe
 
+pytestmark = pytest.mark.long
+
 IMAGE: Given = (("change", "bad-image"), PRICES)
 LASTING = [fault for fault in OBJECT_FAULTS if fault[0] != "pods-killed"]
 """Those that leave something to be put back."""

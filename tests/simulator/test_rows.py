@@ -17,6 +17,8 @@ from tests.simulator.play import Played, Stage, play
 from tests.simulator.schedule import KILL, STATES, Event, Schedule, What
 from tests.simulator.universe import Universe
 
+pytestmark = pytest.mark.long
+
 LEASE_END_S = 45.0 + 8.0
 ROW_LEASE_S = 15.0
 

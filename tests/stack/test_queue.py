@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.stack.running import RunningStack, wait_until
 from tests.stack.workers import send, worker
+
+pytestmark = pytest.mark.long
 
 QUEUE = "tests"
 

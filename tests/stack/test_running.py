@@ -18,6 +18,8 @@ from config.stack.processes import processes_of
 from tests.stack.browser import Screenshot
 from tests.stack.running import RunningStack, clean_environment, wait_until
 
+pytestmark = pytest.mark.long
+
 PROGRAMS = {"postgres", "redis", "web", "worker-default", "worker-faults", "beat", "watchdog"}
 
 

@@ -229,7 +229,12 @@ def test_cancelling(cast: Cast, client_of: As) -> None:
     gameday.refresh_from_db()
     assert gameday.state == "cancelled"
     again = client_of("lea").post(f"/gamedays/{gameday.pk}/cancel/", follow=True)
-    assert "so it cannot be cancelled" in again.content.decode()
+    page = again.content.decode()
+    assert "so it cannot be cancelled" in page
+    assert "It was cancelled before anything was touched." in page
+    link = f"/gamedays/book/?cluster={gameday.cluster.slug}&amp;scenario=etcd-member-down"
+    assert link in page
+    assert link not in client_of("erik").get(f"/gamedays/{gameday.pk}/").content.decode()
 
 
 def test_who_cannot_book_is_told_why(cast: Cast, client_of: As) -> None:
