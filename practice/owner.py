@@ -22,17 +22,23 @@ RBAC = "rbac.authorization.k8s.io"
 def introduce(plan: Plan) -> None:
     """Apply the owner's objects and write `belay.kubeconfig`, the account's plain-token file."""
     uid = get(plan, "namespace", "kube-system")["metadata"]["uid"]
-    apply(plan, objects(uid))
-    apply(plan, owner_runs.objects([node.name for node in plan.nodes]))
-    account = f"system:serviceaccount:{NAMESPACE}:belay"
-    apply(plan, route_canary.objects(NAMESPACE, account))
-    apply(plan, _granted("Role", "belay-route-canary", NAMESPACE, route_canary.rules()))
+    apply(plan, everything(uid, [node.name for node in plan.nodes]))
     if plan.kubeconfig.exists():
         return
     token = kubectl(
         plan, ["create", "token", "belay", "-n", NAMESPACE, f"--duration={TOKEN_DAYS * 24}h"]
     ).strip()
     write_atomic(plan.kubeconfig, json.dumps(kubeconfig(plan, token), indent=1), mode=0o600)
+
+
+def everything(cluster_uid: str, nodes: list[str]) -> list[Object]:
+    """All that the owner makes for Belay, in its order: what narrows a right comes before it."""
+    return [
+        *objects(cluster_uid),
+        *owner_runs.objects(nodes),
+        *route_canary.objects(NAMESPACE, f"system:serviceaccount:{NAMESPACE}:belay"),
+        *_granted("Role", "belay-route-canary", NAMESPACE, route_canary.rules()),
+    ]
 
 
 def objects(cluster_uid: str) -> list[Object]:

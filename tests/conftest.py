@@ -18,6 +18,8 @@ from tests.settings import POSTGRES, TEST_DIR
 pytest_plugins = ["tests.practice.plugin", "tests.stack.browser", "tests.stack.fixtures"]
 
 NEVER_SKIPPED = ("range", "browser", "services")
+SIMULATED = ("tests/simulator/", "tests/mutations/")
+"""They want a processor and have clocks of their own; `simulated` is for `scripts/test.sh`."""
 RANGE_UP_S = 40 * 60
 """A cold build of every Kubernetes component on two busy cores, and the raise."""
 
@@ -55,8 +57,12 @@ def django_db_modify_db_settings(postgres: None) -> None:
     """pytest-django asks for this before it makes the test database."""
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What needs nothing first, the browser last: the range is raised meanwhile."""
+    for item in items:
+        if item.nodeid.startswith(SIMULATED):
+            item.add_marker("simulated")
 
     def turn(item: pytest.Item) -> int:
         if item.get_closest_marker("browser"):

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from core.onboarding.objects import taking_back
-from practice import look, network, nodes, owner, owner_runs
+from practice import look, network, nodes, owner
 from practice.cluster import Object, get
 from practice.facts import RangeFacts
 from practice.plan import Plan, load_plan
@@ -101,8 +101,7 @@ def test_a_cluster_of_ones_own_from_its_owners_login_to_two_runs(
     plan: Plan, mixed_range: RangeFacts, tmp_path: Path
 ) -> None:
     """What the README says under that heading, on a cluster that Belay did not prepare."""
-    what_the_range_did = owner.objects("") + owner_runs.objects([n.name for n in plan.nodes])
-    take_back(plan, taking_back(what_the_range_did))
+    take_back(plan, taking_back(owner.everything("", [node.name for node in plan.nodes])))
     login = kubeconfig_with_a_login(Path(mixed_range.admin_kubeconfig), tmp_path)
     onboard = ("cluster", "onboard", "qa-range", f"--kubeconfig={login}", "--faults-in=shop")
     said = belay(*onboard, folder=tmp_path, typed="qa-range\n")
