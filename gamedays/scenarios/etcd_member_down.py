@@ -62,7 +62,7 @@ class EtcdMemberDown(Scenario):
             "https://kubernetes.io/docs/reference/using-api/health-checks/",
         ),
     )
-    recovery_budget_s = 180
+    recovery_budget_s = 240
     icon = "database-off"
     least_control_plane = 3
 

@@ -21,8 +21,9 @@ pytestmark = [pytest.mark.range, pytest.mark.browser, pytest.mark.timeout(1800)]
 WEAKNESS = "api-proxy-health-check"
 NODE = "qa-2"
 HOLD_S = 40
-RECOVERY_S = 240
-"""An API server whose etcd was away took 95 s to come back (measured)."""
+RECOVERY_S = 300
+"""A kubelet whose API server lost its etcd took 130 s to start it again, and that API server
+another 95 s to come back (both measured)."""
 
 
 def range_command(facts: RangeFacts, *arguments: str) -> None:

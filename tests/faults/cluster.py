@@ -24,7 +24,7 @@ OBSERVE_S = 20
 DEADLINE_MARGIN_S = 60
 """The guards' hard deadline lies this long after the hold (design, section 6)."""
 BUDGET_S = 180
-"""Recovery budget of both scenarios."""
+"""Recovery budget of the API servers' scenario; the etcd member's has a minute more."""
 FINAL = ("clean", "refused", "resolved_by_hand")
 API_DOWN = "api-servers-down"
 ETCD_DOWN = "etcd-member-down"

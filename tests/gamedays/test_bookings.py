@@ -273,4 +273,4 @@ def test_worst_case_minutes_add_up() -> None:
         AgendaDraft(ETCD, {"hold_s": "60", "observe_s": "60"}),
         AgendaDraft(API, {"hold_s": "nonsense"}),
     ]
-    assert worst_case_minutes(agenda) == 14
+    assert worst_case_minutes(agenda) == 15
