@@ -22,7 +22,7 @@ test: ## Run all that CI runs, on a real range and in a real browser
 	@exec scripts/test.sh
 
 .PHONY: test-fast
-test-fast: venv ## Run what needs neither the range nor a browser (three to four minutes)
+test-fast: venv ## Run what needs neither the range nor a browser nor minutes
 	@exec $(PY) -m pytest -n 2 --dist loadfile -m "not range and not browser and not services and not long"
 
 .PHONY: test-long

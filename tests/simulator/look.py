@@ -12,9 +12,9 @@ from tests.simulator.play import Stage, play
 from tests.simulator.schedule import Schedule
 from tests.simulator.strategies import schedules
 
-SCHEDULES = int(os.environ.get("BELAY_TEST_SCHEDULES", "1600"))
+SCHEDULES = int(os.environ.get("BELAY_TEST_SCHEDULES", "2000"))
 """In `make test`, over all files that play schedules."""
-MOST_S = 240.0
+MOST_S = 600.0
 """On a busy machine fewer are played than were asked for; how many is printed at the end."""
 FILES = 2
 """One per core."""
