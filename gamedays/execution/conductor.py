@@ -25,7 +25,7 @@ from gamedays.scenarios.registry import get_scenario
 if TYPE_CHECKING:
     import uuid
 
-    from gamedays.execution.world import Run, Sample, World
+    from gamedays.execution.world import PodCensus, Run, Sample, World
 
 _S = InjectionState
 STEADY_S = 5.0
@@ -49,6 +49,7 @@ class Conductor(WayBack):
         self._may_inject = False
         self._injected_here = False
         self._happened = False
+        self._still_there = False
         self._steady_tally: dict[int, tuple[int, int]] = {}
         self._lately: list[Sample] = []
         self._preflight_done = False
@@ -228,10 +229,15 @@ class Conductor(WayBack):
         itself = arming.undone_by_itself(run, self._world)
         if itself:
             return self._begin_undo(run, itself)
-        if not self._happened and self._in_state_s() >= meanwhile.AFTER_S:
+        if not self._happened and meanwhile.due(
+            self._in_state_s(), hold_s, still_there=self._still_there
+        ):
             self._happened = True  # whatever comes of it, never a second time
             meanwhile.happen(run, self._world)
         return min(TICK_S, max(0.0, hold_s - self._in_state_s()))
+
+    def _look_at_pods(self, run: Run, census: PodCensus) -> None:
+        self._still_there = meanwhile.still_there(run.recipe, census)
 
     def _count(self, run: Run, samples: list[Sample]) -> None:
         if run.state in (_S.INJECTING, _S.ACTIVE):

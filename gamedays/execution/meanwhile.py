@@ -7,22 +7,22 @@ that injected lets it happen; whoever takes over brings the fault home and nothi
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from core.errors import DomainError
 from gamedays.choices import EntryKind
 from gamedays.execution.recipe import NotReadyError, plan_of
 from gamedays.execution.restoration_objects import targets_of
-from gamedays.scenarios.plan import Happening, ObjectFault, happenings_of
+from gamedays.scenarios.plan import Happening, ObjectFault, PodName, faults_of, happenings_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gamedays.execution.world import Run, World
+    from gamedays.execution.world import PodCensus, Run, World
     from gamedays.scenarios.plan import NodeFault
 
 AFTER_S = 5.0
-"""After the bite was seen: what the fault itself ends is gone by then."""
+"""After the bite was seen, at the earliest."""
 
 
 def resolve(run: Run, world: World, faults: Mapping[str, NodeFault]) -> tuple[Happening, ...]:
@@ -56,6 +56,30 @@ def resolve(run: Run, world: World, faults: Mapping[str, NodeFault]) -> tuple[Ha
             "only once. Choose another Deployment for one of them."
         )
     return tuple(found)
+
+
+def due(live_s: float, hold_s: float, *, still_there: bool) -> bool:
+    """Whether it is time, `live_s` seconds after the bite.
+
+    A Deployment counts no replicas as soon as its pods are told to end, and a kubelet may take
+    half a minute over ending them: until then they do their work, and what happens would show
+    nothing of the fault. At half the hold it happens all the same, while there is time to watch.
+    """
+    return live_s >= AFTER_S and (not still_there or live_s >= hold_s / 2)
+
+
+def still_there(recipe: Mapping[str, Any], census: PodCensus) -> bool:
+    """Whether a pod is still listed that the objects of the fault itself are to end."""
+    changes = [
+        fault for fault in faults_of(recipe).values() if fault.objects and not fault.component
+    ]
+    return any(
+        fault.takes(
+            pod.node, PodName(node=pod.node, namespace=pod.namespace, name=pod.name, uid=pod.uid)
+        )
+        for pod in census.pods
+        for fault in changes
+    )
 
 
 def happen(run: Run, world: World) -> None:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     import datetime as dt
     import uuid
 
+    from gamedays.execution.world import PodCensus
+
 _S = InjectionState
 TICK_S = 0.25
 """How often the row is read: an abort is on its way to the guards within one tick."""
@@ -138,9 +140,13 @@ class WayBack:
         if census is not None:
             self._world.rows.write_census(run, census)
             self._pods_counted |= census.source is PodSource.API
+            self._look_at_pods(run, census)
 
     def _count(self, run: Run, samples: list[Sample]) -> None:
         """For whoever still has to decide whether the state is steady."""
+
+    def _look_at_pods(self, run: Run, census: PodCensus) -> None:
+        """For whoever still has to decide whether what the fault ends is gone."""
 
     def _hand_over(self, run: Run) -> float | None:
         """Told to stop: bring down what may be live, then leave the rest to whoever comes next."""

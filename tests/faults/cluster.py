@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import redis
 
 from config.stack.processes import ProcessMark
-from tests.faults.nodes import API, ClusterLook, FileMark, pid_on_node
+from tests.faults.nodes import API, SCHEDULER, ClusterLook, FileMark, pid_on_node
 from tests.faults.person import Person
 from tests.faults.quick_rows import QuickRows, signal_all
 from tests.faults.verbs import START
@@ -27,6 +27,9 @@ BUDGET_S = 180
 """Recovery budget of the API servers' scenario; the etcd member's has a minute more."""
 FINAL = ("clean", "refused", "resolved_by_hand")
 API_DOWN = "api-servers-down"
+SCHEDULER_DOWN = "scheduler-down"
+"""A hold of a static pod on every node, as of the API servers, for rows about us and not about
+the API: what it takes away is back within seconds, and nobody else is deaf for a minute after."""
 ETCD_DOWN = "etcd-member-down"
 
 
@@ -59,7 +62,11 @@ class QaCluster:
     # -- people's verbs ---------------------------------------------------------------------------
 
     def start(
-        self, scenario: str = API_DOWN, *, title: str = "Rows of the failure table", **given: object
+        self,
+        scenario: str = SCHEDULER_DOWN,
+        *,
+        title: str = "Rows of the failure table",
+        **given: object,
     ) -> str:
         """Lea books a gameday with one fault, Erik starts it; the run's id."""
         parameters = {"hold_s": HOLD_S, "observe_s": OBSERVE_S, **given}
@@ -77,8 +84,7 @@ class QaCluster:
     def _start(self, **wish: Any) -> dict[str, Any]:
         wish = {"gameday": None, **wish}
         code = START.format(wish=json.dumps(wish))
-        said = self.stack.manage("shell", "-v0", "-c", code).stdout.strip().splitlines()[-1]
-        answer: dict[str, Any] = json.loads(said)
+        answer: dict[str, Any] = self.stack.shell.run(code)
         if "code" in answer:
             raise RefusedError(answer["code"], answer["message"])
         return answer
@@ -168,7 +174,7 @@ class QaCluster:
         assert [claim["released_at"] is not None for claim in claims] == [True]
 
     def assert_never_touched(
-        self, run_id: str, before: dict[str, frozenset[ProcessMark]], component: str = API
+        self, run_id: str, before: dict[str, frozenset[ProcessMark]], component: str = SCHEDULER
     ) -> None:
         """No process of the target ended, and no guard injected anything for this run."""
         assert self.look.processes(component) == before

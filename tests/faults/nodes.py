@@ -28,6 +28,7 @@ from practice.facts import RangeFacts
 from practice.plan import range_dir
 
 API = "kube-apiserver"
+SCHEDULER = "kube-scheduler"
 ETCD = "etcd"
 KUBELET = "kubelet"
 GUARD_WORKER = ("-m", "guard", "work")

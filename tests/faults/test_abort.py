@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from config.stack.processes import ProcessMark
-from tests.faults.cluster import QaCluster, at
-from tests.faults.nodes import API
+from tests.faults.cluster import API_DOWN, QaCluster, at
+from tests.faults.nodes import SCHEDULER
 from tests.faults.quick_rows import QuickRows, kill_now, signal_all
 from tests.stack.running import wait_until
 
@@ -40,7 +40,7 @@ def _assert_nothing_but_drills(qa: QaCluster, before: dict[str, dict[str, Any] |
 
 def test_row_37_abort_while_planned(qa: QaCluster) -> None:
     """Nobody conducts it yet: the row itself is refused, and its late message does nothing."""
-    before, orders = qa.look.processes(API), qa.look.orders()
+    before, orders = qa.look.processes(SCHEDULER), qa.look.orders()
     worker = qa.stack.marks("worker-faults")
     signal_all(worker, signal.SIGSTOP)
     try:
@@ -53,7 +53,7 @@ def test_row_37_abort_while_planned(qa: QaCluster) -> None:
     later = qa.start()  # the worker takes messages in order: the late one is behind us then
     wait_until(lambda: qa.state(later) != "planned", within_s=20, what="the next one is conducted")
     qa.vera.click_abort(later)
-    wait_until(lambda: qa.state(later) == "refused", within_s=5, what="refused")
+    qa.await_state(later, "refused", within_s=30)
     assert qa.state(run) == "refused"
     assert "Vera" in qa.row(run)["reason"]
     _assert_nothing_but_drills(qa, orders)
@@ -61,7 +61,7 @@ def test_row_37_abort_while_planned(qa: QaCluster) -> None:
 
 
 def test_row_37_abort_in_preflight(qa: QaCluster) -> None:
-    before, orders = qa.look.processes(API), qa.look.orders()
+    before, orders = qa.look.processes(SCHEDULER), qa.look.orders()
     run = qa.start()
     qa.await_state(run, "preflight", within_s=20)
     qa.vera.click_abort(run)
@@ -71,8 +71,9 @@ def test_row_37_abort_in_preflight(qa: QaCluster) -> None:
     qa.assert_never_touched(run, before)
 
 
+@pytest.mark.long
 def test_row_37_abort_in_arming_with_the_conductor_stopped(qa: QaCluster) -> None:
-    before = qa.look.processes(API)
+    before = qa.look.processes(SCHEDULER)
     run = qa.start()
     qa.await_quickly(run, "arming", within_s=45)
     conductor = qa.stack.marks("worker-faults")
@@ -100,6 +101,7 @@ def _assert_undo_or_tombstone_within(qa: QaCluster, run: str, clicked: float) ->
             assert at(order["undo_asked_at"]) - clicked <= WATCHDOG_S
 
 
+@pytest.mark.long
 def test_row_37_abort_while_armed_and_the_conductor_goes_on(qa: QaCluster) -> None:
     run, before = _stopped_while_armed(qa)
     try:
@@ -120,7 +122,7 @@ def _stopped_while_armed(qa: QaCluster) -> tuple[str, dict[str, frozenset[Proces
     the next one tried.
     """
     for _ in range(ARMED_TRIES):
-        before = qa.look.processes(API)
+        before = qa.look.processes(SCHEDULER)
         run = qa.start()
         qa.await_quickly(run, "arming", within_s=45)
         state = qa.step_until(
@@ -169,6 +171,7 @@ def redis_stopped_and_workers_busy(qa: QaCluster) -> Iterator[None]:
         signal_all(busy, signal.SIGCONT)
 
 
+@pytest.mark.long
 def test_row_37_abort_in_active_without_redis(qa: QaCluster) -> None:
     run = qa.start(hold_s=30)
     qa.await_active(run)
@@ -186,7 +189,7 @@ def test_row_37_abort_in_active_without_redis(qa: QaCluster) -> None:
 
 
 def test_row_37_abort_in_active_without_redis_and_conductor(qa: QaCluster) -> None:
-    run = qa.start(hold_s=30)
+    run = qa.start(API_DOWN, hold_s=30)
     qa.await_active(run)
     with redis_stopped_and_workers_busy(qa):
         kill_now(qa.stack.marks("worker-faults"))
@@ -221,6 +224,7 @@ def _orders_of(qa: QaCluster, run: str) -> dict[str, dict[str, Any]]:
     }
 
 
+@pytest.mark.long
 def test_row_37_abort_when_it_is_undone_already(qa: QaCluster) -> None:
     """In verifying and observing nothing is left to undo; the click is kept, the run ends clean."""
     run = qa.start(hold_s=5)

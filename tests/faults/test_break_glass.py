@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from config.stack.layout import CHECKOUT
-from tests.faults.cluster import QaCluster
+from tests.faults.cluster import API_DOWN, QaCluster
 from tests.faults.test_services import _kill_everything, _start_again
 from tests.stack.running import wait_until
 
@@ -27,7 +27,7 @@ def test_panic_undoes_everything_with_postgresqls_data_gone(qa: QaCluster, tmp_p
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     drill = qa.stack.manage("cluster", "drill", CLUSTER, str(file))
     assert "The drill passed" in drill.stdout
-    run = qa.start(hold_s=120)
+    run = qa.start(API_DOWN, hold_s=120)
     qa.await_active(run)
     assert len(qa.nodes_down()) == 3
     _kill_everything(qa.stack)

@@ -11,8 +11,16 @@ import psycopg2
 import pytest
 
 from config.stack.processes import ProcessMark
-from tests.faults.cluster import BUDGET_S, DEADLINE_MARGIN_S, HOLD_S, QaCluster, RefusedError, at
-from tests.faults.nodes import API
+from tests.faults.cluster import (
+    API_DOWN,
+    BUDGET_S,
+    DEADLINE_MARGIN_S,
+    HOLD_S,
+    QaCluster,
+    RefusedError,
+    at,
+)
+from tests.faults.nodes import SCHEDULER
 from tests.faults.quick_rows import kill_now, signal_all
 from tests.faults.stale import await_left, threads
 from tests.stack.running import wait_until
@@ -48,7 +56,7 @@ def _kill_after_the_effect(
     moment lasts a few milliseconds, and it is checked that it was hit."""
     for _try in range(TRIES):
         run = qa.start()
-        before = qa.look.processes(API)
+        before = qa.look.processes(SCHEDULER)
         targets = [mark for marks in before.values() for mark in marks]
         conductor = qa.stack.marks("worker-faults")
         qa.await_quickly(run, "injecting", "active", within_s=45)
@@ -78,7 +86,7 @@ def _assert_injected_once(
 ) -> None:
     """One injection per node, in the rows, in the journals, and in the process table."""
     assert qa.states(run).count("injecting") == 1
-    now = qa.look.processes(API)
+    now = qa.look.processes(SCHEDULER)
     for name, order in orders.items():
         found = qa.look.node(name).order()
         assert found is not None
@@ -100,7 +108,7 @@ def _started(process: ProcessMark) -> float:
 
 def test_row_07_killed_during_active(qa: QaCluster) -> None:
     before = qa.numbered()
-    run = qa.start(hold_s=30)
+    run = qa.start(API_DOWN, hold_s=30)
     qa.await_active(run)
     assert qa.nodes_down() == ["qa-1", "qa-2", "qa-3"]
     qa.assert_bitten_as_told(run, before)
@@ -139,9 +147,10 @@ def test_row_18_stopped_for_a_minute_and_continued(qa: QaCluster) -> None:
     assert row["verdict"] == "inconclusive"
 
 
+@pytest.mark.long
 def test_row_18_stopped_before_the_effect_and_continued_after_the_undo(qa: QaCluster) -> None:
     """Row 45 beside it: the inject that comes late meets the tombstone."""
-    before, idle = qa.look.processes(API), threads(qa)
+    before, idle = qa.look.processes(SCHEDULER), threads(qa)
     run = qa.start()
     conductor = qa.stack.marks("worker-faults")
     qa.await_quickly(run, "arming", within_s=45)
@@ -244,4 +253,4 @@ def _all_rows(qa: QaCluster, run: str) -> Any:
 
 
 def _all_nodes(qa: QaCluster) -> Any:
-    return (qa.look.orders(), qa.look.processes(API), qa.look.manifests())
+    return (qa.look.orders(), qa.look.processes(SCHEDULER), qa.look.manifests())

@@ -67,7 +67,7 @@ def test_the_conductor_breaks_at_a_step(
     if row["bitten_at"] is None:
         assert row["verdict"] in ("", "inconclusive")
     if scenario == API_DOWN and step in BEFORE_THE_EFFECT:
-        qa.assert_never_touched(run, before)
+        qa.assert_never_touched(run, before, API)
     injected = [o for o in qa.look.orders().values() if o and o["recipe"]["order_id"] == run]
     assert all(order["phase"] == "undone" for order in injected)
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from tests.faults.cluster import QaCluster
-from tests.faults.families import CLEAN_S, finish, result
+from tests.faults.families import finish, result
 from tests.faults.network import reaches, table
 
 pytestmark = [pytest.mark.range, pytest.mark.timeout(500, func_only=True)]
@@ -17,10 +17,13 @@ REGISTRY, ENVOY = "registry-unusable", "envoy-control-plane-down"
 @pytest.mark.parametrize(
     ("flag", "component"),
     [
-        ("etcd-elsewhere", "kube-apiserver"),
+        ("unknown-scheduler-flag", "kube-scheduler"),
+        pytest.param("etcd-elsewhere", "kube-apiserver", marks=pytest.mark.long),
     ],
 )
-def test_a_bad_flag_in_one_manifest(qa: QaCluster, flag: str, component: str) -> None:
+def test_a_bad_flag_in_one_manifest_whose_undo_was_rehearsed_there(
+    qa: QaCluster, flag: str, component: str
+) -> None:
     node = qa.look.node("qa-2")
     files, before = node.manifests(), node.processes(component)
     run = qa.start("bad-control-plane-flag", node=node.name, flag=flag)
@@ -28,6 +31,7 @@ def test_a_bad_flag_in_one_manifest(qa: QaCluster, flag: str, component: str) ->
     assert not before & node.processes(component), "the old process is gone"
     changed = {name for name, mark in files.items() if node.manifests().get(name) != mark}
     assert changed == {f"{component}.yaml"}
+    _assert_rehearsed(qa, run, node.name)
     finish(qa, run)
     assert node.manifests() == files
     assert node.processes(component)
@@ -58,7 +62,10 @@ def test_a_leader_elected_component_goes_away_everywhere(
 
 @pytest.mark.parametrize(
     ("scenario", "namespace", "service"),
-    [(REGISTRY, "registry", "registry"), (ENVOY, "projectcontour", "contour")],
+    [
+        pytest.param(REGISTRY, "registry", "registry", marks=pytest.mark.long),
+        (ENVOY, "projectcontour", "contour"),
+    ],
 )
 def test_a_service_is_cut_off_on_every_node(
     qa: QaCluster, scenario: str, namespace: str, service: str
@@ -82,14 +89,10 @@ def test_a_service_is_cut_off_on_every_node(
     assert "broke" not in result(row, "probe"), row["reason"]
 
 
-def test_the_undo_was_rehearsed_before_the_fault(qa: QaCluster) -> None:
+def _assert_rehearsed(qa: QaCluster, run: str, node: str) -> None:
     """A drill on exactly the node that the fault aims at, stored, and before the arming."""
-    run = qa.start("etcd-member-down", node="qa-3", hold_s=5)
-    qa.await_active(run)
-    row = qa.row(run)
     drills = qa.query(
         "SELECT node, succeeded, at FROM gamedays_undorehearsal WHERE injection_id = %s", run
     )
-    assert [(drill["node"], drill["succeeded"]) for drill in drills] == [("qa-3", True)]
-    assert drills[0]["at"] < row["armed_at"]
-    qa.await_clean(run, within_s=CLEAN_S)
+    assert [(drill["node"], drill["succeeded"]) for drill in drills] == [(node, True)]
+    assert drills[0]["at"] < qa.row(run)["armed_at"]

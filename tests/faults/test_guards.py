@@ -7,7 +7,7 @@ import time
 import pytest
 
 from config.stack.processes import ProcessMark
-from tests.faults.cluster import BUDGET_S, DEADLINE_MARGIN_S, QaCluster, at
+from tests.faults.cluster import API_DOWN, BUDGET_S, DEADLINE_MARGIN_S, QaCluster, at
 from tests.faults.nodes import API, GUARD_PARENT, GUARD_WORKER, NodeLook
 from tests.faults.quick_rows import kill_now
 from tests.stack.running import wait_until
@@ -22,7 +22,7 @@ HOLD_S = 60
 
 def test_row_21_guard_killed_ten_times_in_a_row_and_its_parent_once(qa: QaCluster) -> None:
     before = qa.look.processes(API)
-    run = qa.start(hold_s=HOLD_S)
+    run = qa.start(API_DOWN, hold_s=HOLD_S)
     qa.await_active(run)
     bitten = {name: _injected_at(qa, name) for name in qa.row_targets(run)}
 

@@ -41,8 +41,7 @@ print(json.dumps(to_json(answer)))
 def ask(qa: QaCluster, node: str, verb: str, order_id: str = "", **fault: Any) -> dict[str, Any]:
     """One call to a node's guard with the credential that Belay stored for it."""
     code = _ASK.format(wish=json.dumps([node, verb, order_id, fault]))
-    said = qa.stack.manage("shell", "-v0", "-c", code).stdout.strip().splitlines()[-1]
-    answer: dict[str, Any] = json.loads(said)
+    answer: dict[str, Any] = qa.stack.shell.run(code)
     return answer
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from config.stack.processes import ProcessMark
-from tests.faults.cluster import BUDGET_S, DEADLINE_MARGIN_S, QaCluster, at
+from tests.faults.cluster import API_DOWN, BUDGET_S, DEADLINE_MARGIN_S, QaCluster, at
 from tests.faults.nodes import API, GUARD_WORKER, KUBELET, NodeLook
 from tests.faults.quick_rows import kill_now
 from tests.practice.plugin import practice
@@ -21,9 +21,10 @@ BOOT_S = 90
 AGAIN_S = 30
 
 
+@pytest.mark.long
 def test_row_26_every_kubelet_restarted_while_the_api_is_down(qa: QaCluster) -> None:
     before = qa.look.processes(API)
-    run = qa.start(hold_s=30)
+    run = qa.start(API_DOWN, hold_s=30)
     qa.await_active(run)
     assert len(qa.nodes_down()) == 3
     old = {node.name: node.program(KUBELET) for node in qa.look.nodes}
@@ -51,7 +52,7 @@ def _other_than(node: NodeLook, old: frozenset[ProcessMark]) -> frozenset[Proces
 
 
 def test_row_23_a_node_restarted_while_active_is_restored_without_an_api(qa: QaCluster) -> None:
-    run = qa.start(hold_s=HOLD_S + BOOT_S)
+    run = qa.start(API_DOWN, hold_s=HOLD_S + BOOT_S)
     qa.await_active(run)
     _restart(qa, "qa-2")
     order = _undone_after_boot(qa, run, "qa-2")

@@ -94,6 +94,7 @@ def test_row_32_a_person_edits_the_object_in_mid_fault(qa: QaCluster) -> None:
     qa.await_clean(run)
 
 
+@pytest.mark.long
 def test_row_33_something_else_reverts_the_fault(qa: QaCluster) -> None:
     before = _image(qa)
     run = _begin(qa, hold_s=120)
@@ -103,6 +104,7 @@ def test_row_33_something_else_reverts_the_fault(qa: QaCluster) -> None:
     assert row["verdict"] == "inconclusive"
 
 
+@pytest.mark.long
 def test_row_34_the_runs_account_is_revoked_in_mid_fault(qa: QaCluster) -> None:
     before = _image(qa)
     run = _begin(qa, hold_s=60)

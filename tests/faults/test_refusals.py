@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 import pytest
 
 from tests.faults.cluster import QaCluster
-from tests.faults.nodes import GUARD_PARENT, GUARD_WORKER
+from tests.faults.nodes import GUARD_PARENT, GUARD_WORKER, SCHEDULER
 from tests.stack.running import wait_until
 
 pytestmark = [pytest.mark.range, pytest.mark.timeout(240, func_only=True)]
@@ -148,7 +148,7 @@ def test_row_42_what_is_not_safe_is_refused_before_anything_is_touched(
     broken: Callable[[QaCluster], AbstractContextManager[None]],
     sentence: tuple[str, ...],
 ) -> None:
-    before = qa.look.processes("kube-apiserver")
+    before = qa.look.processes(SCHEDULER)
     orders = qa.look.orders()
     with broken(qa):
         run = qa.start()

@@ -11,8 +11,8 @@ import pytest
 
 from config.stack.layout import CHECKOUT, MARKER
 from config.stack.processes import processes_of
-from tests.faults.cluster import HOLD_S, QaCluster, at
-from tests.faults.nodes import API
+from tests.faults.cluster import API_DOWN, HOLD_S, QaCluster, at
+from tests.faults.nodes import API, SCHEDULER
 from tests.faults.quick_rows import kill_now, signal_all
 from tests.stack.running import RunningStack, clean_environment, wait_until
 
@@ -22,7 +22,7 @@ WATCHDOG_ABORT_S = 5
 
 
 def test_row_10_every_process_of_ours_killed_while_the_api_is_down(qa: QaCluster) -> None:
-    run = qa.start(hold_s=30)
+    run = qa.start(API_DOWN, hold_s=30)
     qa.await_active(run)
     assert len(qa.nodes_down()) == 3
     killed = _kill_everything(qa.stack)
@@ -103,13 +103,13 @@ def test_row_11_redis_flushed_and_killed_during_active(qa: QaCluster) -> None:
     finally:
         qa.stack.start_program("redis")
     injected = qa.look.orders()
-    processes = qa.look.processes(API)
+    processes = qa.look.processes(SCHEDULER)
     row = qa.await_clean(run)
     assert row["doubt"] == ""
     wait_until(lambda: _beat_is_heard(qa), within_s=30, what="workers hear the broker again")
     assert len(qa.runs()) == runs
     assert qa.states(run).count("injecting") == 1
-    assert (qa.look.orders(), qa.look.processes(API)) == (injected, processes)
+    assert (qa.look.orders(), qa.look.processes(SCHEDULER)) == (injected, processes)
 
 
 def _beat_is_heard(qa: QaCluster) -> bool:

@@ -112,5 +112,4 @@ def switch_probe_off(stack: RunningStack, key: str) -> None:
 
 
 def _run(stack: RunningStack, code: str, wish: Any) -> Any:
-    said = stack.manage("shell", "-v0", "-c", code.format(wish=json.dumps(wish))).stdout
-    return json.loads(said.strip().splitlines()[-1])
+    return stack.shell.run(code.format(wish=json.dumps(wish)))

@@ -82,6 +82,29 @@ def test_the_pod_ends_once_and_its_successor_is_judged(cast: Cast, fake: FakeWor
     assert done.timeline.filter(data__meanwhile="restart", data__has_key="done_at").count() == 1
 
 
+@pytest.mark.parametrize("ends", [True, False])
+def test_it_waits_for_what_the_fault_ends_but_not_for_ever(
+    cast: Cast, fake: FakeWorld, ends: bool
+) -> None:
+    """A kubelet may take half a minute over the pods of a Deployment that was scaled to zero."""
+    fake.cluster.objects["registry/registry"] = ObjectTarget(
+        kind="deployment", namespace="registry", name="registry", uid="uid-registry",
+        resource_version="7", change="scale-to-zero",
+    )  # fmt: skip
+    lingering = _pod("registry-5d-old", "uid-registry-pod", namespace="registry")
+    fake.watch.pods += (lingering,)
+    story = _begin(cast, fake, mode="scale", restart="shop/shop")
+    story.to(_S.ACTIVE)
+    _pass(story, fake, 15)
+    assert fake.cluster.ended_pods == [], "the registry still serves"
+    if ends:
+        fake.watch.pods = _without(fake, "uid-registry-pod")
+        _pass(story, fake, 3)
+    else:
+        _pass(story, fake, HOLD_S / 2 - 15 + 1)
+    assert fake.cluster.ended_pods == ["uid-shop"]
+
+
 def test_a_successor_that_does_not_start_is_a_finding_and_is_looked_for_again(
     cast: Cast, fake: FakeWorld
 ) -> None:

@@ -88,6 +88,7 @@ def without_contour(plan: Plan) -> set[str]:
     return lost
 
 
+@pytest.mark.long
 def test_many_pods_are_evicted_and_with_the_fix_none_is(weakened: Plan) -> None:
     fixes = RangeFacts.load(weakened.name).weaknesses
     assert fixes["edge-keeper-effect"] is False

@@ -24,6 +24,7 @@ from config.env import read_stack_env
 from config.stack.layout import CHECKOUT, MARKER, Stack
 from config.stack.processes import ProcessMark, mark, processes_of
 from config.stack.supervisor import SupervisorClient
+from tests.stack.shell import Shell
 
 START_S = 180
 STOP_S = 120
@@ -73,6 +74,7 @@ class RunningStack:
         self.base_url = stack.base_url
         self.process = process
         self.supervisor = SupervisorClient(stack.supervisor_socket)
+        self.shell = Shell(clean_environment(BELAY_STATE_DIR=str(stack.state_dir)))
 
     @classmethod
     def start(cls, state_dir: Path, *, range_name: str | None) -> RunningStack:
@@ -268,6 +270,7 @@ class RunningStack:
 
     def end(self) -> None:
         """SIGTERM to the demo; checks that it takes everything with it; removes its files."""
+        self.shell.end()
         if self.process is None:
             return
         if self.process.poll() is None:
