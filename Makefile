@@ -26,7 +26,7 @@ test-fast: venv ## Run what needs neither the range nor a browser nor minutes
 	@exec $(PY) -m pytest -n 2 --dist loadfile -m "not range and not browser and not services and not long"
 
 .PHONY: test-long
-test-long: venv ## Run what takes longer than CI has, on a range of its own (about 25 minutes)
+test-long: venv ## Run what takes longer than CI has, on a range of its own (about 45 minutes)
 	@BELAY_TEST_LONG=1 $(PY) -m pytest -v -m "long and range"
 
 .PHONY: soak

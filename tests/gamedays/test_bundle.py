@@ -136,6 +136,7 @@ def test_a_silent_guard_keeps_nothing_from_the_others(
     await_true("the node is whole again", site.whole)
 
 
+@pytest.mark.long
 def test_it_asks_until_the_guard_is_done(tmp_path: Path) -> None:
     """The undo takes as long as the kubelet takes, and a guard that is away comes back."""
     with guard_site(tmp_path / "node", stall_s=6) as site:

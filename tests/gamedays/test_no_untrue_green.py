@@ -93,6 +93,7 @@ def test_what_was_believed_and_has_no_probe_is_unknown(cast: Cast, fake: FakeWor
     assert "no probe" in done.reason
 
 
+@pytest.mark.long
 def test_a_fault_that_a_silent_guard_ended_early_is_not_held(cast: Cast, fake: FakeWorld) -> None:
     """Cut off from its guard, which undoes at its lease; healed in time for our own undo."""
     story = begin(cast, fake, hold_s=120)
@@ -124,6 +125,7 @@ def test_a_fault_whose_order_its_guard_has_lost_is_not_held(cast: Cast, fake: Fa
     assert "has lost the order" in done.reason
 
 
+@pytest.mark.long
 def test_a_run_that_raised_an_alarm_is_not_held(cast: Cast, fake: FakeWorld) -> None:
     story = begin(cast, fake)
     story.to(_S.ACTIVE)

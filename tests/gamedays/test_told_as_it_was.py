@@ -96,6 +96,7 @@ def test_a_step_under_way_is_not_told_as_done(
     assert "agree." not in step.meaning or "until" in step.meaning
 
 
+@pytest.mark.long
 def test_a_slow_undo_alarms_when_its_promised_time_is_over_and_is_told_afterwards(
     cast: Cast, fake: FakeWorld
 ) -> None:

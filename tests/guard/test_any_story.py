@@ -108,6 +108,7 @@ def _die(*_: object) -> None:
     raise _DiedError
 
 
+@pytest.mark.long
 @settings(max_examples=150, deadline=None)
 @given(EVENTS, FAULTS, st.sampled_from(["inject", "crash after intent", "time"]), EVENTS)
 def test_when_everything_heals_nothing_is_left(

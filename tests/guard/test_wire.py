@@ -151,6 +151,7 @@ _fields = st.sampled_from(
 )
 
 
+@pytest.mark.long
 @settings(max_examples=100)
 @given(
     st.sampled_from(["hello", "arm", "inject", "renew", "undo", "status"]),
