@@ -95,7 +95,7 @@ def strip_lines(user: User) -> list[StripLine]:
         .distinct("cluster_id")
     }
     setups = core_selectors.setups_in_progress(user)
-    by_cluster = {setup.cluster_id: setup for setup in setups if setup.cluster_id}
+    told = _told_by_cluster(clusters, setups)
     now = timezone.now()
 
     def line(cluster: Cluster) -> StripLine:
@@ -104,13 +104,21 @@ def strip_lines(user: User) -> list[StripLine]:
             slug=cluster.slug,
             live=live.get(cluster.pk),
             last=last.get(cluster.pk),
-            setup=by_cluster.get(cluster.pk),
+            setup=told.get(cluster.pk),
             now=now,
         )
 
-    raising = [
-        StripLine(name=setup.name, setup=setup, now=now)
-        for setup in setups
-        if setup.cluster_id is None
-    ]
+    alone = [setup for setup in setups if setup not in told.values()]
+    raising = [StripLine(name=setup.name, setup=setup, now=now) for setup in alone]
     return [line(cluster) for cluster in clusters] + raising
+
+
+def _told_by_cluster(
+    clusters: list[Cluster], setups: list[ClusterSetup]
+) -> dict[int, ClusterSetup]:
+    """Cluster id → the raising that its own line tells of. By name, too: a cluster is registered
+    before its guards are on its nodes, and its raising points to it from the end on only."""
+    by_id = {cluster.pk: cluster for cluster in clusters}
+    by_name = {cluster.name: cluster for cluster in clusters}
+    pairs = [(by_id.get(s.cluster_id or 0) or by_name.get(s.name), s) for s in setups]
+    return {cluster.pk: setup for cluster, setup in pairs if cluster is not None}
