@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from django.db.models import Max
 from django.utils import timezone
 
+from core.texts import shorten
 from gamedays.choices import (
     FindingStatus,
     Outcome,
@@ -20,6 +21,7 @@ from gamedays.execution.judge_meanwhile import judge_happening
 from gamedays.execution.pods import judge_pods, judge_terminations
 from gamedays.execution.stops import judge_stop, met_conditions
 from gamedays.models import Finding, Fix, Injection, Probe, Recurrence, Verification
+from gamedays.models.finding import TITLE_MAX
 from gamedays.scenarios.plan import happenings_of
 from gamedays.scenarios.registry import get_scenario
 
@@ -70,7 +72,7 @@ def _draft_findings(injection: Injection, *, told: str) -> None:
         Finding.objects.create(
             cluster=injection.cluster,
             injection=injection,
-            title=line["broken_title"],
+            title=shorten(line["broken_title"], TITLE_MAX),
             believed=scenario.hypothesis,
             happened=line["sentence"],
             severity=_SEVERITY.get(line["kind"], Severity.MEDIUM),

@@ -169,9 +169,7 @@ def test_from_the_undo_on_the_page_says_what_happens_instead_of_abort(
     assert (run.state, run.abort_requested_by) == (state, cast.vera)
 
 
-def test_while_the_api_is_away_abort_is_told_as_long_as_it_works(
-    cast: Cast, client_of: As
-) -> None:
+def test_while_the_api_is_away_abort_is_told_as_long_as_it_works(cast: Cast, client_of: As) -> None:
     run = factories.make_run(cast, InjectionState.ACTIVE, scenario=API)
     factories.make_samples(run, factories.make_probes(cast), api_away=True, ahead_s=60)
     vera = client_of("vera")
