@@ -193,9 +193,9 @@ def _last_shown_at(finding: Finding, now: dt.datetime) -> dt.datetime | None:
         seen_again &= Q(recurrences__after_fix__isnull=False)
     recurred = Q(verification__finding=finding, verification__outcome=Outcome.RECURS)
     runs = Injection.objects.filter(Q(pk=finding.injection_id) | recurred | seen_again)
-    moments = runs.filter(injecting_at__isnull=False).values_list("injecting_at", "asked_at")
+    moments = runs.values_list("injecting_at", "asked_at")
     # Where the conductor's clock is ahead of ours, only what our own wrote down can be compared.
-    return max((at if at <= now else asked for at, asked in moments), default=None)
+    return max((at if at <= now else asked for at, asked in moments if at), default=None)
 
 
 def request_verification(

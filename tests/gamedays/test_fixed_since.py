@@ -64,7 +64,8 @@ def test_a_reverification_that_saw_it_again_counts_as_well(cast: Cast, finding: 
     clean = factories.make_run(cast, ago_s=2000, verdict=Verdict.HELD)
     factories.make_verification(cast, finding, clean, Outcome.DOES_NOT_RECUR, None)
     assert refused(cast, finding, began(again)) == "fixed_since_before_run"
-    assert fix(cast, finding, began(again) + SECOND), "a run that was clean disproves nothing"
+    after = began(again) + SECOND
+    assert fix(cast, finding, after).pk, "a run that was clean disproves nothing"
 
 
 @pytest.mark.parametrize("edited", [False, True])
@@ -76,7 +77,7 @@ def test_a_run_that_saw_it_by_chance_counts_where_it_saw_the_findings_own_sympto
     if edited:
         finding.symptom |= {"drafted": {"min_passed_share": 0.99}, "min_passed_share": 0.5}
         finding.save(update_fields=["symptom"])
-        assert fix(cast, finding, began(again))
+        assert fix(cast, finding, began(again)).pk
     else:
         assert refused(cast, finding, began(again)) == "fixed_since_before_run"
 
@@ -87,4 +88,4 @@ def test_a_conductor_whose_clock_is_ahead_makes_no_fix_impossible(
     ahead = timezone.now() + dt.timedelta(minutes=10)
     Injection.objects.filter(pk=finding.injection_id).update(injecting_at=ahead)
     assert refused(cast, finding, finding.injection.asked_at) == "fixed_since_before_run"
-    assert fix(cast, finding, timezone.now())
+    assert fix(cast, finding, timezone.now()).pk

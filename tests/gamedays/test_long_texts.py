@@ -85,7 +85,7 @@ def test_a_fix_keeps_all_of_a_text_or_says_why_not(
     field: str,
 ) -> None:
     values: dict[str, Any] = {"what": "x" * 4000, "link": LINK + "x" * (500 - len(LINK))}
-    fix = {"actor": cast.erik, "finding": finding, "fixed_since": timezone.now()}
+    fix: dict[str, Any] = {"actor": cast.erik, "finding": finding, "fixed_since": timezone.now()}
     with pytest.raises(Invalid) as refused:
         record_fix(**fix, **values | change)
     assert (refused.value.code, refused.value.field) == ("text_too_long", field)
