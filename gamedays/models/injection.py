@@ -82,6 +82,14 @@ class Injection(models.Model):
                 condition=Q(cluster_stage=Stage.QA), name="injection_on_qa_only"
             ),
         )
+        indexes = (
+            # The strip asks for each cluster's newest fault with every page and every second.
+            models.Index(
+                fields=("cluster", "-ended_at"),
+                condition=Q(bitten_at__isnull=False, ended_at__isnull=False),
+                name="injection_newest_ended",
+            ),
+        )
 
     def __str__(self) -> str:
         return f"{self.scenario_key} on {self.cluster}"
