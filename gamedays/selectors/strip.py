@@ -16,6 +16,7 @@ from gamedays.selectors.words import hold_s, scenario_title, where
 
 if TYPE_CHECKING:
     import datetime as dt
+    from collections.abc import Sequence
 
     from core.models import Cluster, ClusterSetup, User
 
@@ -117,7 +118,7 @@ def strip_lines(user: User) -> list[StripLine]:
 
 
 def _told_by_cluster(
-    clusters: list[Cluster], setups: list[ClusterSetup]
+    clusters: Sequence[Cluster], setups: list[ClusterSetup]
 ) -> dict[int, ClusterSetup]:
     """Cluster id → the raising that its own line tells of. By name, too: a cluster is registered
     before its guards are on its nodes, and its raising points to it from the end on only."""
