@@ -6,6 +6,9 @@ The sentence says what was wrong, with which value, and what to do now. Pages sh
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import NoReturn
+
 
 class DomainError(Exception):
     """A rule said no. Nothing was changed."""
@@ -65,3 +68,16 @@ class ClusterUnreachable(DomainError):
     """No answer from the cluster in time. Says nothing about its state: unknown."""
 
     code = "cluster_unreachable"
+
+
+def sentences(errors: Mapping[str, DomainError | str]) -> dict[str, str]:
+    """Complaints by field, as the sentences that stand beside the fields."""
+    return {field: e if isinstance(e, str) else e.message for field, e in errors.items()}
+
+
+def raise_invalid(errors: Mapping[str, DomainError | str]) -> NoReturn:
+    """Raise every complaint at once, under the code of the first."""
+    field, first = next(iter(errors.items()))
+    texts = sentences(errors)
+    code = Invalid.code if isinstance(first, str) else first.code
+    raise Invalid(texts[field], code=code, field=field, errors=texts)

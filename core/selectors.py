@@ -100,10 +100,10 @@ def current_stop() -> EmergencyStop | None:
     return EmergencyStop.objects.select_related("set_by").filter(released_at__isnull=True).first()
 
 
-def newest_stops(limit: int = 20) -> list[EmergencyStop]:
+def newest_stops() -> QuerySet[EmergencyStop]:
     """Every stop that was released, the newest first."""
     ended = EmergencyStop.objects.filter(released_at__isnull=False)
-    return list(ended.select_related("set_by", "released_by")[:limit])
+    return ended.select_related("set_by", "released_by").order_by("-set_at", "-pk")
 
 
 def setups_in_progress(user: User) -> list[ClusterSetup]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import template
 from django.utils import timezone
@@ -13,6 +13,9 @@ from django.utils.safestring import SafeString
 from core.ui import times
 from core.ui.marks import mark_of
 from core.ui.timezone import zone_or_utc
+
+if TYPE_CHECKING:
+    from django.template.context import Context
 
 register = template.Library()
 
@@ -26,6 +29,14 @@ def icon(name: str, extra: str = "") -> SafeString:
         extra,
         name,
     )
+
+
+@register.simple_tag(takes_context=True)
+def page_address(context: Context, param: str, number: int) -> str:
+    """This address with another page of one list; filters and the pages of others are kept."""
+    query = context["request"].GET.copy()
+    query[param] = str(number)
+    return f"?{query.urlencode()}"
 
 
 @register.simple_tag

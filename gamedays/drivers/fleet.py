@@ -6,11 +6,13 @@ it hands on.
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from core.errors import DomainError
 from gamedays.drivers.guard_client import GuardClient, GuardError
 from guard.protocol import (
     LEASE_S,
@@ -35,6 +37,7 @@ from guard.protocol import (
 )
 
 if TYPE_CHECKING:
+    from gamedays.models import Guard
     from gamedays.scenarios.plan import NodeFault
 
 T = TypeVar("T")
@@ -146,6 +149,29 @@ class Fleet:
         return answers
 
 
+def ask_each(
+    guards: Iterable[Guard], ask: Callable[[Fleet], dict[str, Reply[T]]], *, undo_only: bool = False
+) -> dict[str, Reply[T]]:
+    """Ask all of these guards the same thing at once, by node: `Fleet.hello`, `Fleet.status`.
+
+    However many of them are silent, it takes one deadline. `undo_only`: with the credential that
+    can undo and look, and no more.
+    """
+    clients: dict[str, GuardClient] = {}
+    answers: dict[str, Reply[T]] = {}
+    for guard in guards:
+        try:
+            clients[guard.node.name] = GuardClient.for_guard(guard, undo_only=undo_only)
+        except (DomainError, ValueError, ssl.SSLError) as error:
+            # One key that cannot be read must not hide what the other guards say.
+            answers[guard.node.name] = Reply(None, f"its stored key cannot be used: {error}")
+    fleet = Fleet(clients, epoch=0)
+    try:
+        return answers | ask(fleet)
+    finally:
+        fleet.close()
+
+
 def too_old(node: str, hello: Hello, fault: NodeFault) -> str:
     """Why the guard on `node` cannot do this fault: it speaks an older protocol. Empty: it can.
 
@@ -200,5 +226,6 @@ __all__ = [
     "ProcessInfo",
     "Reply",
     "UndoReason",
+    "ask_each",
     "too_old",
 ]

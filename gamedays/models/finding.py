@@ -9,6 +9,10 @@ from core.models import Cluster, User
 from gamedays.choices import FindingStatus, Outcome, Severity, VerificationTask
 from gamedays.models.injection import Injection
 
+TITLE_MAX = 160
+LINK_MAX = 500
+"""Characters; the verbs refuse what is longer, in words."""
+
 
 class FindingQuerySet(models.QuerySet["Finding"]):
     def visible_to(self, user: User) -> FindingQuerySet:
@@ -21,7 +25,7 @@ class Finding(models.Model):
     cluster = models.ForeignKey(Cluster, on_delete=models.PROTECT, related_name="findings")
     injection = models.ForeignKey(Injection, on_delete=models.PROTECT, related_name="findings")
     """The run that showed it."""
-    title = models.CharField(max_length=160)
+    title = models.CharField(max_length=TITLE_MAX)
     believed = models.TextField(blank=True)
     """What we believed, from the scenario's hypothesis."""
     happened = models.TextField(blank=True)
@@ -70,7 +74,7 @@ class Fix(models.Model):
 
     finding = models.ForeignKey(Finding, on_delete=models.CASCADE, related_name="fixes")
     what = models.TextField()
-    link = models.URLField(max_length=500, blank=True)
+    link = models.URLField(max_length=LINK_MAX, blank=True)
     fixed_since = models.DateTimeField()
     """Only a run that began after this can prove it."""
     recorded_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")

@@ -15,6 +15,9 @@ from gamedays.choices import GAMEDAY_OPEN, GamedayState, Purpose
 if TYPE_CHECKING:
     import datetime as dt
 
+TITLE_MAX = 120
+"""Characters; the verb refuses what is longer, in words."""
+
 
 class GamedayQuerySet(models.QuerySet["Gameday"]):
     def visible_to(self, user: User) -> GamedayQuerySet:
@@ -25,7 +28,7 @@ class Gameday(models.Model):
     """A booked stretch of time on one cluster, with an agenda of faults."""
 
     cluster = models.ForeignKey(Cluster, on_delete=models.PROTECT, related_name="gamedays")
-    title = models.CharField(max_length=120)
+    title = models.CharField(max_length=TITLE_MAX)
     purpose = models.CharField(max_length=12, choices=Purpose, default=Purpose.GAMEDAY)
     period = DateTimeRangeField()
     time_zone = models.CharField(max_length=64, default="UTC")

@@ -9,7 +9,7 @@ from django.db.models import Q
 
 from core.choices import Stage
 from core.models import Cluster, User
-from gamedays.choices import FINAL, InjectionState, Verdict
+from gamedays.choices import BEFORE_UNDO, FINAL, InjectionState, Verdict
 from gamedays.models.gameday import AgendaItem
 
 _FINAL_STATES = sorted(FINAL)
@@ -82,6 +82,14 @@ class Injection(models.Model):
                 condition=Q(cluster_stage=Stage.QA), name="injection_on_qa_only"
             ),
         )
+        indexes = (
+            # The strip asks for each cluster's newest fault with every page and every second.
+            models.Index(
+                fields=("cluster", "-ended_at"),
+                condition=Q(bitten_at__isnull=False, ended_at__isnull=False),
+                name="injection_newest_ended",
+            ),
+        )
 
     def __str__(self) -> str:
         return f"{self.scenario_key} on {self.cluster}"
@@ -92,10 +100,10 @@ class Injection(models.Model):
 
     @property
     def offers_abort(self) -> bool:
-        """Whether pages offer it: nobody asked yet, and something is left to undo. What a person
-        clicks all the same is taken (`operations.runs.abort_injection`)."""
-        undone = self.state in (InjectionState.VERIFYING, InjectionState.OBSERVING)
-        return not self.is_final and not undone and self.abort_requested_at is None
+        """Whether pages offer it: nobody asked yet, and it would change something, which it does
+        until the undo is asked for. What a person clicks all the same is taken
+        (`operations.runs.abort_injection`)."""
+        return self.state in BEFORE_UNDO and self.abort_requested_at is None
 
 
 class Lease(models.Model):

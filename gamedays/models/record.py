@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db import models
+from django.db.models.functions import Now
 
 from core.models import User
 from gamedays.choices import EntryKind, PodSource
@@ -42,9 +43,13 @@ class SampleBlock(models.Model):
     """Whose samples: two conductors in a takeover never write one row."""
     started_at = models.DateTimeField()
     samples = models.JSONField(default=list)
+    written_at = models.DateTimeField(db_default=Now(), editable=False)
+    """When the row was last written, by the database's clock (a trigger, migration 0012): whoever
+    has read a run asks for what is newer."""
 
     class Meta:
         ordering = ("started_at", "fence")
+        indexes = (models.Index(fields=("injection", "written_at"), name="sample_block_written"),)
         constraints = (
             models.UniqueConstraint(
                 fields=("injection", "probe", "started_at", "fence"), name="sample_block_once"

@@ -15,9 +15,11 @@ from django.utils import timezone
 
 from core import policies
 from core.choices import Stage
-from core.errors import Conflict, DomainError, Invalid
+from core.errors import Conflict, DomainError, Invalid, raise_invalid, sentences
+from core.texts import complaint_of_length, shorten
 from gamedays.choices import GAMEDAY_OPEN, GamedayState, Purpose
 from gamedays.models import AgendaItem, Gameday
+from gamedays.models.gameday import TITLE_MAX
 from gamedays.operations.ending import end_unproved
 from gamedays.scenarios.registry import get_scenario
 
@@ -62,7 +64,8 @@ def book_gameday(
     Raises:
         NotFound, NotAllowed: who may not see the cluster, or is no lead.
         Invalid: `errors` by field (`agenda.0.hold_s` for a parameter); code `booking_in_past`,
-            `unknown_parameter`, `parameter_out_of_bounds` or `invalid` of the first.
+            `text_too_long`, `unknown_parameter`, `parameter_out_of_bounds` or `invalid` of the
+            first.
         Conflict: `booking_overlaps`, decided by the database.
     """
     policies.require_book(actor, cluster)
@@ -71,6 +74,8 @@ def book_gameday(
         errors["cluster"] = f"{cluster.name} is a production cluster. Faults are for QA only."
     if not title.strip():
         errors["title"] = "Give it a title that people will recognise in the calendar."
+    elif too_long := complaint_of_length("A title", title, TITLE_MAX):
+        errors["title"] = too_long
     if time_zone not in zoneinfo.available_timezones():
         errors["time_zone"] = f"{time_zone!r} is no IANA time zone; use one like Europe/Berlin."
     if starts_at < timezone.now() - _LATE:
@@ -89,11 +94,11 @@ def book_gameday(
         )
     planned = _plan(agenda, cluster, errors)
     if errors:
-        _raise(errors)
+        raise_invalid(errors)
     with transaction.atomic():
         return _create(
             cluster=cluster,
-            title=title.strip()[:120],
+            title=title.strip(),
             period=(starts_at, starts_at + dt.timedelta(minutes=duration_min)),
             time_zone=time_zone,
             facilitator=facilitator,
@@ -107,7 +112,7 @@ def check_agenda(*, cluster: Cluster, agenda: Sequence[AgendaDraft]) -> dict[str
     """What `book_gameday` would refuse in this agenda, by field; empty when nothing."""
     errors: dict[str, DomainError | str] = {}
     _plan(agenda, cluster, errors)
-    return _texts(errors)
+    return sentences(errors)
 
 
 def book_repeat(
@@ -138,7 +143,7 @@ def book_repeat(
     length = dt.timedelta(seconds=scenario.worst_case_s(values) + 120)
     return _create(
         cluster=cluster,
-        title=title[:120],
+        title=shorten(title, TITLE_MAX),
         period=(starts_at, starts_at + length),
         time_zone=cluster.time_zone,
         facilitator=actor,
@@ -227,21 +232,6 @@ def _plan(
         except DomainError as error:
             errors[f"agenda.{index}.scenario"] = error
     return planned
-
-
-def _texts(errors: dict[str, DomainError | str]) -> dict[str, str]:
-    return {field: e if isinstance(e, str) else e.message for field, e in errors.items()}
-
-
-def _raise(errors: dict[str, DomainError | str]) -> None:
-    texts = _texts(errors)
-    field, first = next(iter(errors.items()))
-    raise Invalid(
-        texts[field],
-        code="invalid" if isinstance(first, str) else first.code,
-        field=field,
-        errors=texts,
-    )
 
 
 def _create(

@@ -7,7 +7,6 @@ that whoever still tries to undo it finds that it is over.
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from core import policies
-from core.errors import Conflict, DomainError, Invalid, NotAllowed
+from core.errors import Conflict, Invalid, NotAllowed
 from core.redaction import redact_text
 from gamedays.choices import (
     BY_HAND_WHERE_GONE,
@@ -26,8 +25,7 @@ from gamedays.choices import (
     InjectionState,
     Verdict,
 )
-from gamedays.drivers.fleet import Fleet, Reply
-from gamedays.drivers.guard_client import GuardClient
+from gamedays.drivers.fleet import Fleet, ask_each
 from gamedays.models import Guard, Injection, Lease, TimelineEntry
 from gamedays.operations.ending import end_injection
 from gamedays.operations.outcomes import record_outcomes
@@ -36,7 +34,7 @@ if TYPE_CHECKING:
     import uuid
 
     from core.models import User
-    from gamedays.drivers.fleet import NodeStatus
+    from gamedays.drivers.fleet import NodeStatus, Reply
 
 log = structlog.get_logger(__name__)
 _TEXT_MAX = 4000
@@ -83,19 +81,7 @@ def ask_about(*, actor: User, injection: Injection) -> dict[str, Reply[NodeStatu
     """
     policies.require_see(actor, injection.cluster)
     guards = Guard.objects.select_related("node").filter(node__cluster=injection.cluster_id)
-    clients: dict[str, GuardClient] = {}
-    answers: dict[str, Reply[NodeStatus]] = {}
-    for guard in guards:
-        try:
-            clients[guard.node.name] = GuardClient.for_guard(guard, undo_only=True)
-        except (DomainError, ValueError, ssl.SSLError) as error:
-            # One key that cannot be read must not hide what the other guards say.
-            answers[guard.node.name] = Reply(None, f"its stored key cannot be used: {error}")
-    fleet = Fleet(clients, epoch=0)
-    try:
-        return answers | fleet.status()
-    finally:
-        fleet.close()
+    return ask_each(guards, Fleet.status, undo_only=True)
 
 
 def end_gone(injection: Injection, *, actor: User, reason: str) -> None:

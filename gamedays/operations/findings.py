@@ -7,13 +7,22 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q
 from django.utils import timezone
 
 from core import policies
-from core.errors import Conflict, Invalid
-from gamedays.choices import FINDING_BY_HAND, GAMEDAY_OPEN, EntryKind, FindingStatus, Severity
-from gamedays.models import Finding, Fix, TimelineEntry, Verification
+from core.errors import Conflict, DomainError, Invalid, raise_invalid
+from core.texts import complaint_of_length
+from gamedays.choices import (
+    FINDING_BY_HAND,
+    GAMEDAY_OPEN,
+    EntryKind,
+    FindingStatus,
+    Outcome,
+    Severity,
+)
+from gamedays.models import Finding, Fix, Injection, TimelineEntry, Verification
+from gamedays.models.finding import LINK_MAX, TITLE_MAX
 from gamedays.operations.bookings import book_repeat
 from gamedays.operations.runs import begin_next
 from gamedays.operations.symptoms import SymptomDraft, edited_symptom, symptom_words
@@ -22,6 +31,7 @@ if TYPE_CHECKING:
     from core.models import User
 
 _TEXT_MAX = 20_000
+FIX_MAX = 4000
 
 
 def edit_finding(
@@ -41,23 +51,26 @@ def edit_finding(
     `symptom` is told on the timeline of the run that showed it, by whom and from what.
 
     Raises:
-        NotFound, NotAllowed; Invalid by field; Conflict `edited_meanwhile`, `symptom_judged`.
+        NotFound, NotAllowed; Invalid by field, `text_too_long` or `invalid`; Conflict
+        `edited_meanwhile`, `symptom_judged`.
     """
     policies.require_run(actor, finding.cluster)
-    errors = {}
+    errors: dict[str, DomainError | str] = {}
     if not title.strip():
         errors["title"] = "Give the finding a title that says what surprised you."
+    elif too_long := complaint_of_length("A title", title, TITLE_MAX):
+        errors["title"] = too_long
     if severity not in Severity.values:
         errors["severity"] = f"{severity!r} is none of {', '.join(Severity.values)}."
     for field, text in (("believed", believed), ("happened", happened), ("cause", cause)):
-        if len(text) > _TEXT_MAX:
-            errors[field] = f"At most {_TEXT_MAX} characters; this has {len(text)}."
+        if too_long := complaint_of_length("This text", text, _TEXT_MAX):
+            errors[field] = too_long
     if owner is not None and not policies.may_run(owner, finding.cluster):
         errors["owner"] = f"{owner} is no lead or engineer of {finding.cluster.team}."
     if errors:
-        raise Invalid(next(iter(errors.values())), errors=errors, field=next(iter(errors)))
+        raise_invalid(errors)
     values: dict[str, object] = {
-        "title": title.strip()[:160],
+        "title": title.strip(),
         "believed": believed.strip(),
         "happened": happened.strip(),
         "cause": cause.strip(),
@@ -106,17 +119,29 @@ def set_finding_status(*, actor: User, finding: Finding, version: int, status: s
 def record_fix(
     *, actor: User, finding: Finding, what: str, link: str, fixed_since: dt.datetime
 ) -> Fix:
-    """Say what was done, and since when; the finding is then ready to be re-verified."""
+    """Say what was done, and since when; the finding is then ready to be re-verified.
+
+    `fixed_since` is aware, and lies between the newest run that showed the symptom and now.
+
+    Raises:
+        NotFound, NotAllowed; Invalid by field, `text_too_long`, `fixed_since_in_future`,
+        `fixed_since_before_run` or `invalid`; Conflict `finding_closed`.
+    """
     policies.require_run(actor, finding.cluster)
-    errors = {}
+    errors: dict[str, DomainError | str] = {}
     if not what.strip():
         errors["what"] = "Say what was done, so that another team can do it too."
-    if link and urlsplit(link).scheme not in ("http", "https"):
+    elif too_long := complaint_of_length("What was done", what, FIX_MAX):
+        errors["what"] = too_long
+    link = link.strip()
+    if too_long := complaint_of_length("A link", link, LINK_MAX):
+        errors["link"] = too_long
+    elif link and urlsplit(link).scheme not in ("http", "https"):
         errors["link"] = f"{link!r} is no http or https address."
-    if fixed_since > timezone.now() + dt.timedelta(minutes=1):
-        errors["fixed_since"] = "That is in the future. Record the fix when it is in place."
+    if wrong := _complaint_of_moment(finding, fixed_since):
+        errors["fixed_since"] = wrong
     if errors:
-        raise Invalid(next(iter(errors.values())), errors=errors, field=next(iter(errors)))
+        raise_invalid(errors)
     with transaction.atomic():
         finding = Finding.objects.select_for_update().get(pk=finding.pk)
         if finding.status == FindingStatus.VERIFIED_FIXED:
@@ -124,7 +149,7 @@ def record_fix(
         fix = Fix.objects.create(
             finding=finding,
             what=what.strip(),
-            link=link.strip(),
+            link=link,
             fixed_since=fixed_since,
             recorded_by=actor,
         )
@@ -132,6 +157,45 @@ def record_fix(
             status=FindingStatus.FIX_READY, version=F("version") + 1, drafted=False
         )
     return fix
+
+
+def _complaint_of_moment(finding: Finding, fixed_since: dt.datetime) -> Invalid | None:
+    """Why nothing can have been fixed since then; None: it can."""
+    now = timezone.now()
+
+    def told(at: dt.datetime) -> str:
+        return f"{at.astimezone(fixed_since.tzinfo):%Y-%m-%d %H:%M:%S %Z}"
+
+    if fixed_since > now:
+        return Invalid(
+            f"{told(fixed_since)} is in the future: it is {told(now)} now. Record the fix when it "
+            "is in place.",
+            code="fixed_since_in_future",
+        )
+    shown_at = _last_shown_at(finding, now)
+    if shown_at is not None and fixed_since <= shown_at:
+        return Invalid(
+            f"{told(fixed_since)} is before the fault of {told(shown_at)}, which showed the "
+            "symptom: what was in place by then did not help. Give the moment after it since "
+            "which the fix is in place.",
+            code="fixed_since_before_run",
+        )
+    return None
+
+
+def _last_shown_at(finding: Finding, now: dt.datetime) -> dt.datetime | None:
+    """When the fault of the newest run began that showed the finding's own symptom; None: no run
+    of it injected anything."""
+    seen_again = Q(recurrences__finding=finding)
+    if "drafted" in finding.symptom:
+        # A person edited the symptom. Such a run showed what the scenario believes; whether it
+        # showed the edited one, too, is known only where it disproved a fix.
+        seen_again &= Q(recurrences__after_fix__isnull=False)
+    recurred = Q(verification__finding=finding, verification__outcome=Outcome.RECURS)
+    runs = Injection.objects.filter(Q(pk=finding.injection_id) | recurred | seen_again)
+    moments = runs.values_list("injecting_at", "asked_at")
+    # Where the conductor's clock is ahead of ours, only what our own wrote down can be compared.
+    return max((at if at <= now else asked for at, asked in moments if at), default=None)
 
 
 def request_verification(

@@ -20,6 +20,7 @@ from core.choices import Stage
 from core.crypto import decrypt, encrypt
 from core.errors import ClusterRefused, DomainError
 from core.kube import typed_from_kubeconfig
+from gamedays.drivers.fleet import Fleet, ask_each
 from gamedays.drivers.guard_client import GuardClient, GuardError, GuardRefused
 from gamedays.drivers.guard_pods import remove_namespace, run_on_node
 from gamedays.models import ClusterAuthority, Guard, Injection
@@ -161,18 +162,18 @@ def ask_guards(*, actor: User, cluster: Cluster) -> list[GuardView]:
 
 
 def look_at_guards(*, cluster: Cluster) -> list[GuardView]:
-    """Ask every guard of a cluster; notes when each was last seen."""
+    """Ask every guard of a cluster, all at once; notes when each was last seen."""
+    guards = list(Guard.objects.select_related("node").filter(node__cluster=cluster))
+    said = ask_each(guards, Fleet.hello)
+    now = timezone.now()
     views = []
-    for guard in Guard.objects.select_related("node").filter(node__cluster=cluster):
-        try:
-            hello = GuardClient.for_guard(guard).hello()
-        except GuardError as error:
-            views.append(GuardView(guard, None, str(error)))
-            continue
-        guard.last_seen_at = timezone.now()
-        guard.version = hello.version
-        guard.save(update_fields=["last_seen_at", "version"])
-        views.append(GuardView(guard, hello, ""))
+    for guard in guards:
+        reply = said[guard.node.name]
+        if reply.value is not None:
+            guard.last_seen_at, guard.version = now, reply.value.version
+        views.append(GuardView(guard, reply.value, reply.error))
+    seen = [view.guard for view in views if view.hello is not None]
+    Guard.objects.bulk_update(seen, ["last_seen_at", "version"])
     return views
 
 

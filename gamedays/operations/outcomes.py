@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from django.db.models import Max
+from django.db.models import Max, Q
 from django.utils import timezone
 
+from core.texts import shorten
 from gamedays.choices import (
     FindingStatus,
     Outcome,
     Severity,
-    Verdict,
     VerificationTask,
 )
 from gamedays.execution.judge import marks_of, measure_window, result_of, why_not_by_itself
@@ -20,6 +20,8 @@ from gamedays.execution.judge_meanwhile import judge_happening
 from gamedays.execution.pods import judge_pods, judge_terminations
 from gamedays.execution.stops import judge_stop, met_conditions
 from gamedays.models import Finding, Fix, Injection, Probe, Recurrence, Verification
+from gamedays.models.finding import TITLE_MAX
+from gamedays.operations.causes import Line, causes_of, sentences_of, symptom_of, tells_of
 from gamedays.scenarios.plan import happenings_of
 from gamedays.scenarios.registry import get_scenario
 
@@ -43,69 +45,77 @@ def record_outcomes(injection: Injection) -> None:
         .select_related("finding")
         .first()
     )
-    told = ""
+    told = None
     if verification is not None and _evaluate(verification, injection) == Outcome.RECURS:
-        told = verification.finding.symptom["key"]
+        told = verification.finding
     _draft_findings(injection, told=told)
 
 
-def symptom_of(line: Mapping[str, Any]) -> dict[str, Any]:
-    """The predicate of one broken expectation, with what this run measured."""
-    keys = ("kind", "key", "probe", "probe_title", "target", "window", "measured")
-    symptom = {key: line[key] for key in keys}
-    return symptom | dict(line["bound"])
-
-
-def _draft_findings(injection: Injection, *, told: str) -> None:
-    """A finding for what is new; evidence for what is known. `told` is the key of the symptom
-    that the run was asked to look for and showed: its re-verification says so already."""
-    scenario = get_scenario(injection.scenario_key)
-    for line in _worth_a_finding(injection):
-        if line["key"] == told:
+def _draft_findings(injection: Injection, *, told: Finding | None) -> None:
+    """A finding for what is new; evidence for what is known. `told` is the finding that the run
+    was asked to look for and showed: its re-verification says so already."""
+    evidence: dict[int, tuple[Finding, list[Line]]] = {}
+    for cause in causes_of(injection):
+        if told is not None and tells_of(told.symptom, cause.lead["key"]):
             continue
-        known = _open_finding(injection, line["key"])
-        if known is not None:
-            _add_evidence(known, injection, line)
-            continue
-        Finding.objects.create(
-            cluster=injection.cluster,
-            injection=injection,
-            title=line["broken_title"],
-            believed=scenario.hypothesis,
-            happened=line["sentence"],
-            severity=_SEVERITY.get(line["kind"], Severity.MEDIUM),
-            scenario_key=injection.scenario_key,
-            scenario_version=injection.scenario_version,
-            parameters=injection.parameters,
-            symptom=symptom_of(line),
-        )
+        known = _open_finding(injection, cause.lead["key"])
+        new = []
+        for line in (cause.lead, *cause.also):
+            if told is not None and tells_of(told.symptom, line["key"]):
+                continue
+            finding = _open_finding(injection, line["key"]) or known
+            if finding is None:
+                new.append(line)
+            else:
+                evidence.setdefault(finding.pk, (finding, []))[1].append(line)
+        if new:
+            _draft_finding(injection, new)
+    for finding, lines in evidence.values():
+        _add_evidence(finding, injection, lines)
 
 
-def _open_finding(injection: Injection, key: str) -> Finding | None:
-    """The finding that this symptom has already, as long as nothing proved it fixed. Another
-    version of the scenario is another belief, and could not be re-verified in its name."""
-    return (
-        Finding.objects.select_for_update()
-        .filter(
-            cluster=injection.cluster_id,
-            scenario_key=injection.scenario_key,
-            scenario_version=injection.scenario_version,
-            symptom__key=key,
-        )
-        .exclude(status=FindingStatus.VERIFIED_FIXED)
-        .order_by("created_at")
-        .first()
+def _draft_finding(injection: Injection, lines: list[Line]) -> None:
+    Finding.objects.create(
+        cluster=injection.cluster,
+        injection=injection,
+        title=shorten(lines[0]["broken_title"], TITLE_MAX),
+        believed=get_scenario(injection.scenario_key).hypothesis,
+        happened=sentences_of(lines),
+        severity=_SEVERITY.get(lines[0]["kind"], Severity.MEDIUM),
+        scenario_key=injection.scenario_key,
+        scenario_version=injection.scenario_version,
+        parameters=injection.parameters,
+        symptom=symptom_of(lines),
     )
 
 
-def _add_evidence(finding: Finding, injection: Injection, line: Mapping[str, Any]) -> None:
+def _open_finding(injection: Injection, key: str) -> Finding | None:
+    """The finding that this symptom has already, as long as nothing proved it fixed; one of its
+    own before one that holds it beside another. Another version of the scenario is another belief,
+    and could not be re-verified in its name."""
+    found = (
+        Finding.objects.select_for_update()
+        .filter(
+            Q(symptom__key=key) | Q(symptom__also__contains=[{"key": key}]),
+            cluster=injection.cluster_id,
+            scenario_key=injection.scenario_key,
+            scenario_version=injection.scenario_version,
+        )
+        .exclude(status=FindingStatus.VERIFIED_FIXED)
+        .order_by("created_at")
+    )
+    # `sorted` keeps the order of what is alike: the oldest first.
+    return next(iter(sorted(found, key=lambda finding: finding.symptom["key"] != key)), None)
+
+
+def _add_evidence(finding: Finding, injection: Injection, lines: list[Line]) -> None:
     outcome, _sentence, _measured = _look_for_symptom(finding, injection)
     fix = _fix_before(finding, injection) if outcome == Outcome.RECURS else None
     Recurrence.objects.create(
         finding=finding,
         injection=injection,
-        happened=line["sentence"],
-        measured=line["measured"],
+        happened=sentences_of(lines),
+        measured=lines[0]["measured"],
         after_fix=fix,
     )
     if fix is not None:
@@ -119,25 +129,6 @@ def _fix_did_not_help(finding: Finding) -> None:
         finding.save(update_fields=["status", "version", "updated_at"])
 
 
-def _worth_a_finding(injection: Injection) -> list[dict[str, Any]]:
-    """What broke. Mass termination also in a run that is inconclusive for another reason, such as
-    an abort by whoever saw it happen; it then speaks for the pods that were lost by it."""
-    broke = [line for line in injection.judgement if line["result"] == "broke"]
-    mass = next((line for line in broke if line["kind"] == "terminations"), None)
-    if injection.verdict != Verdict.BROKE:
-        return [mass] if mass and injection.bitten_at else []
-    if mass is None:
-        return broke
-    told = {(pod["namespace"], pod["name"]) for pod in mass["measured"]["terminated"]}
-    return [line for line in broke if line["kind"] != "pods" or not _pods_in(line) <= told]
-
-
-def _pods_in(line: Mapping[str, Any]) -> set[tuple[str, str]]:
-    measured = line["measured"]
-    pods = [*measured.get("lost", []), *measured.get("late", [])]
-    return {(pod["namespace"], pod["name"]) for pod in pods}
-
-
 def _evaluate(verification: Verification, injection: Injection) -> Outcome:
     # Locked, so that a person's edit cannot fall between reading the version and raising it.
     finding = Finding.objects.select_for_update().get(pk=verification.finding_id)
@@ -147,6 +138,8 @@ def _evaluate(verification: Verification, injection: Injection) -> Outcome:
         why := _cut_short(injection) or why_not_by_itself(injection)
     ):
         outcome, explanation = Outcome.INCONCLUSIVE, f"{why} {explanation}"
+    if outcome == Outcome.RECURS:
+        explanation += _what_else_it_broke(finding, injection)
     fix = _fix_before(finding, injection, on_record=outcome == Outcome.DOES_NOT_RECUR)
     verification.injection = injection
     verification.task = VerificationTask.EVALUATED
@@ -170,6 +163,14 @@ def _evaluate(verification: Verification, injection: Injection) -> Outcome:
     elif outcome == Outcome.RECURS:
         _fix_did_not_help(finding)
     return outcome
+
+
+def _what_else_it_broke(finding: Finding, injection: Injection) -> str:
+    """Of the cause that the symptom tells of: it drafts no finding beside this one."""
+    for cause in causes_of(injection):
+        if tells_of(finding.symptom, cause.lead["key"]):
+            return "".join(f" {line['sentence']}" for line in cause.also)
+    return ""
 
 
 def _fix_before(finding: Finding, injection: Injection, *, on_record: bool = False) -> Fix | None:

@@ -84,15 +84,15 @@ def upcoming(user: User) -> QuerySet[Gameday]:
     return (
         gamedays(user)
         .filter(state__in=GAMEDAY_OPEN, period__endswith__gt=timezone.now())
-        .order_by("period")
+        .order_by("period", "pk")
     )
 
 
-def past(user: User, limit: int = 30) -> list[Gameday]:
-    """The newest that are over, with their runs."""
+def past(user: User) -> QuerySet[Gameday]:
+    """Those that are over, the newest first, with their runs."""
     over = gamedays(user).exclude(pk__in=upcoming(user).values("pk"))
     runs = Prefetch("agenda__injections", Injection.objects.order_by("asked_at"))
-    return list(over.prefetch_related(runs).order_by("-period")[:limit])
+    return over.prefetch_related(runs).order_by("-period", "-pk")
 
 
 def planned(gameday: Gameday) -> list[Planned]:

@@ -15,6 +15,8 @@ from core.models import Cluster, ClusterSetup, Node
 from gamedays.models import BreakGlassBundle, Guard, Injection, Probe
 
 if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
     from core.models import User
 
 _SEEN_WITHIN = dt.timedelta(seconds=60)
@@ -103,9 +105,9 @@ def newest_bundle(cluster: Cluster) -> BundleView | None:
     return BundleView(found, problems)
 
 
-def newest_runs(cluster: Cluster, limit: int = 8) -> list[Injection]:
+def newest_runs(cluster: Cluster) -> QuerySet[Injection]:
     runs = cluster.injections.select_related("agenda_item__gameday")
-    return list(runs.order_by("-asked_at")[:limit])
+    return runs.order_by("-asked_at", "-pk")
 
 
 def _card(cluster: Cluster) -> ClusterCard:

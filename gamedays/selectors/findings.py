@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from django.db.models import Count
+
 from core.errors import NotFound
 from gamedays.choices import FINDING_BY_HAND, FindingStatus
 from gamedays.models import Finding, Fix, Recurrence, Verification
@@ -17,26 +19,40 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One status of the board."""
+    """One status of the board: its newest findings, and how many there are."""
 
     status: str
+    count: int
     findings: list[Finding]
 
 
-def findings(user: User) -> QuerySet[Finding]:
-    return (
+BOARD_ROWS = 20
+"""Cards of one column; the list has them all."""
+
+
+def findings(user: User, status: str = "") -> QuerySet[Finding]:
+    """The newest first; those of one status only, where one is named."""
+    found = (
         Finding.objects.visible_to(user)
         .select_related("cluster__team", "owner")
-        .order_by("-created_at")
+        .order_by("-created_at", "-pk")
     )
+    return found.filter(status=status) if status else found
+
+
+def counts(user: User) -> dict[str, int]:
+    """How many findings have which status; those that none has, too. One query."""
+    rows = Finding.objects.visible_to(user).order_by().values_list("status")
+    found = dict(rows.annotate(count=Count("pk")))
+    return {status: found.get(status, 0) for status in FindingStatus.values}
 
 
 def board(user: User) -> list[Column]:
     """Every status as a column, empty ones too: the loop is seen whole."""
-    by_status: dict[str, list[Finding]] = {status: [] for status in FindingStatus.values}
-    for finding in findings(user):
-        by_status[finding.status].append(finding)
-    return [Column(status, rows) for status, rows in by_status.items()]
+    return [
+        Column(status, count, list(findings(user, status)[:BOARD_ROWS]))
+        for status, count in counts(user).items()
+    ]
 
 
 def finding_with_id(user: User, finding_id: int) -> Finding:
@@ -52,21 +68,20 @@ def finding_with_id(user: User, finding_id: int) -> Finding:
     return found
 
 
-def fixes(finding: Finding) -> list[Fix]:
+def fixes(finding: Finding) -> QuerySet[Fix]:
     """What was done about it, the newest first."""
-    return list(finding.fixes.select_related("recorded_by"))
+    return finding.fixes.select_related("recorded_by")
 
 
-def verifications(finding: Finding) -> list[Verification]:
+def verifications(finding: Finding) -> QuerySet[Verification]:
     """Every asking for proof, the newest first."""
-    return list(
-        finding.verifications.select_related("gameday", "injection", "after_fix", "asked_by")
-    )
+    asked = finding.verifications.select_related("gameday", "injection", "after_fix", "asked_by")
+    return asked.order_by("-asked_at", "-pk")
 
 
-def recurrences(finding: Finding) -> list[Recurrence]:
+def recurrences(finding: Finding) -> QuerySet[Recurrence]:
     """Later runs that nobody asked for as a proof and that showed the symptom, the newest first."""
-    return list(finding.recurrences.select_related("injection", "after_fix"))
+    return finding.recurrences.select_related("injection", "after_fix")
 
 
 def statuses_by_hand(finding: Finding) -> list[FindingStatus]:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from gamedays.choices import PodSource, ProbeKind
 from gamedays.models import PodRecord, Probe, SampleBlock
-from gamedays.models.record import BLOCK_S
+from gamedays.selectors.looks import Sample, samples_of, samples_since
 from gamedays.selectors.runs import marks
 
 if TYPE_CHECKING:
@@ -22,21 +22,6 @@ _STALE_S = 6
 """A probe whose newest sample is older than this, while the run goes on, is unknown."""
 _ALERT_STATE = {"steady": "alert_firing", "failing": "alert_silent", "unknown": "unknown"}
 _API_KINDS = (ProbeKind.API_READ, ProbeKind.API_READYZ, ProbeKind.CANARY_WRITE)
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One look: `attempts` 0 means that we could not look."""
-
-    at_ms: int
-    passed: int
-    attempts: int
-    latency_ms: float | None
-    detail: str
-
-    def as_row(self) -> list[Any]:
-        row: list[Any] = [self.at_ms, self.passed, self.attempts, self.latency_ms]
-        return [*row, self.detail] if self.detail else row
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,31 +53,8 @@ class Sight:
 
 def probes_of(run: Injection) -> list[Probe]:
     """The cluster's probes that are on, and those that were when this run was made."""
-    used = set(run.blocks.order_by().values_list("probe_id", flat=True).distinct())
-    return [p for p in Probe.objects.filter(cluster=run.cluster_id) if p.enabled or p.pk in used]
-
-
-def samples_since(run: Injection, after_ms: int | None = None) -> dict[int, list[Sample]]:
-    """Samples by probe id, oldest first, later than `after_ms` (milliseconds since 1970)."""
-    blocks = SampleBlock.objects.filter(injection=run)
-    if after_ms is not None:
-        begin = dt.datetime.fromtimestamp(after_ms / 1000, dt.UTC)
-        blocks = blocks.filter(started_at__gt=begin - dt.timedelta(seconds=2 * BLOCK_S))
-    found: dict[int, list[Sample]] = defaultdict(list)
-    rows = blocks.order_by("started_at", "fence").values_list("probe_id", "started_at", "samples")
-    for probe_id, started_at, samples in rows:
-        begin_ms = int(started_at.timestamp() * 1000)
-        found[probe_id] += _decode(begin_ms, samples, after_ms)
-    for row in found.values():
-        row.sort(key=lambda sample: sample.at_ms)
-    return found
-
-
-def _decode(begin_ms: int, samples: Iterable[list[Any]], after_ms: int | None) -> Iterable[Sample]:
-    for offset_ms, passed, attempts, latency_ms, detail in samples:
-        at_ms = begin_ms + int(offset_ms)
-        if after_ms is None or at_ms > after_ms:
-            yield Sample(at_ms, passed, attempts, latency_ms, str(detail or ""))
+    used = Exists(SampleBlock.objects.filter(injection=run.pk, probe=OuterRef("pk")))
+    return list(Probe.objects.filter(Q(enabled=True) | used, cluster=run.cluster_id))
 
 
 def samples_payload(run: Injection, after_ms: int | None = None) -> dict[str, Any]:
@@ -115,7 +77,7 @@ def samples_payload(run: Injection, after_ms: int | None = None) -> dict[str, An
 
 def probe_figures(run: Injection) -> list[ProbeFigures]:
     """Every probe in figures."""
-    found = samples_since(run)
+    found = samples_of(run)
     return [_figures(run, probe, found.get(probe.pk, [])) for probe in probes_of(run)]
 
 

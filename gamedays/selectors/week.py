@@ -114,17 +114,16 @@ def needs(user: User) -> list[Need]:
     """Findings and gamedays that wait for this person, the most pressing first."""
     roles = core_selectors.roles_by_team(user)
     found: list[Need] = []
+    theirs = [team for team, role in roles.items() if role in _MAY_RUN]
+    waiting = Q(status=FindingStatus.FIX_READY) | Q(drafted=True) | Q(owner=user)
     findings = (
         Finding.objects.visible_to(user)
+        .filter(waiting, Q() if user.is_superuser else Q(cluster__team__in=theirs))
         .exclude(status=FindingStatus.VERIFIED_FIXED)
         .select_related("cluster", "owner")
         .order_by("-created_at")
     )
-    for finding in findings:
-        if core_selectors.role_in(user, roles, finding.cluster) in _MAY_RUN:
-            need = _finding_need(finding, user)
-            if need is not None:
-                found.append(need)
+    found += [_finding_need(finding) for finding in findings[:_NEEDS_LIMIT]]
     soon = timezone.now() + dt.timedelta(days=7)
     mine = bookings.upcoming(user).filter(facilitator=user, period__startswith__lt=soon)
     found += [
@@ -134,7 +133,7 @@ def needs(user: User) -> list[Need]:
     return found[:_NEEDS_LIMIT]
 
 
-def _finding_need(finding: Finding, user: User) -> Need | None:
+def _finding_need(finding: Finding) -> Need:
     if finding.status == FindingStatus.FIX_READY:
         return Need(
             finding.title,
@@ -151,9 +150,7 @@ def _finding_need(finding: Finding, user: User) -> Need | None:
             finding.status,
             finding=finding,
         )
-    if finding.owner_id == user.pk:
-        return Need(finding.title, "It is yours to mend.", "Open finding", finding.status, finding)
-    return None
+    return Need(finding.title, "It is yours to mend.", "Open finding", finding.status, finding)
 
 
 def loop_place(user: User) -> Place:

@@ -13,6 +13,7 @@ from core import selectors as core_selectors
 from core.models import Cluster, User
 from core.ui.dates import require_near
 from core.ui.timezone import zone_names, zone_or_utc
+from gamedays.models.gameday import TITLE_MAX
 from gamedays.operations.bookings import DURATION_MIN_MAX, DURATION_MIN_MIN
 
 if TYPE_CHECKING:
@@ -26,11 +27,11 @@ class BookingForm(forms.Form):
     """Everything of a booking but its agenda. `user` must be able to book somewhere."""
 
     title = forms.CharField(
-        max_length=120,
+        max_length=TITLE_MAX,
         label="Title",
         error_messages={
             "required": "Give it a title that people will recognise in the calendar.",
-            "max_length": "A title has at most 120 characters.",
+            "max_length": f"A title has at most {TITLE_MAX} characters.",
         },
     )
     cluster = forms.ModelChoiceField(

@@ -17,6 +17,7 @@ from core import selectors as core_selectors
 from core.choices import Role, SetupPhase
 from core.errors import Conflict, Invalid, NotAllowed
 from core.policies import may_book, may_run, role_on
+from core.ui.paging import page_of
 from core.ui.requests import attempt, person
 from gamedays.choices import GAMEDAY_OPEN, GamedayState
 from gamedays.operations import bookings as verbs
@@ -33,6 +34,7 @@ _CHANGES = ("add", "remove", "up", "refresh")
 """Buttons of the form that change it and book nothing."""
 _YEARS = 100
 """How far from today the list of gamedays leads."""
+_ROWS = 30
 
 
 @require_GET
@@ -47,8 +49,8 @@ def gamedays(request: HttpRequest) -> HttpResponse:
             "week_before": day - dt.timedelta(days=7),
             "week_after": day + dt.timedelta(days=7),
             "is_this_week": day.isocalendar()[:2] == timezone.localdate().isocalendar()[:2],
-            "upcoming": selectors.upcoming(user),
-            "past": selectors.past(user),
+            "upcoming": page_of(request, selectors.upcoming(user), param="upcoming", size=_ROWS),
+            "past": page_of(request, selectors.past(user), size=_ROWS),
             "can_book": core_selectors.bookable_clusters(user).exists(),
         },
     )

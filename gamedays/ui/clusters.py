@@ -11,11 +11,14 @@ from django.views.decorators.http import require_GET, require_POST
 from core import selectors as core_selectors
 from core.policies import is_owner, may_book, may_run
 from core.qa_marker import MARKER_NAME, MARKER_NAMESPACE
+from core.ui.paging import page_of
 from core.ui.requests import person
 from gamedays.operations import guards as guard_verbs
 from gamedays.selectors import clusters as selectors
 from gamedays.selectors.probes import lacks_metrics, metrics_source, probe_list
 from gamedays.selectors.week import missing_for
+
+_RUNS = 8
 
 
 @require_GET
@@ -38,6 +41,7 @@ def clusters(request: HttpRequest) -> HttpResponse:
 def cluster(request: HttpRequest, slug: str) -> HttpResponse:
     user = person(request)
     card = selectors.cluster_card(user, slug)
+    probes = probe_list(card.probes)
     return render(
         request,
         "clusters/cluster.html",
@@ -48,12 +52,13 @@ def cluster(request: HttpRequest, slug: str) -> HttpResponse:
             "can_look": may_run(user, card.cluster) and card.guarded,
             "can_run": may_run(user, card.cluster),
             "can_book": may_book(user, card.cluster),
-            "probe_list": probe_list(card.probes),
+            "probe_list": probes,
+            "own_probes": page_of(request, probes.own, param="probes"),
             "metrics_source": metrics_source(card.cluster),
             "lacks_metrics": lacks_metrics(card.cluster, card.probes),
             "bundle": selectors.newest_bundle(card.cluster) if card.guarded else None,
             "is_owner": is_owner(user),
-            "runs": selectors.newest_runs(card.cluster),
+            "runs": page_of(request, selectors.newest_runs(card.cluster), param="runs", size=_RUNS),
             "marker": {"name": MARKER_NAME, "namespace": MARKER_NAMESPACE},
         },
     )

@@ -9,10 +9,13 @@ from django.views.decorators.http import require_GET, require_POST
 
 from core import selectors as core_selectors
 from core.policies import may_release, may_stop
+from core.ui.paging import page_of
 from core.ui.requests import attempt, back, person
 from gamedays.operations import emergency as verbs
 from gamedays.selectors.runs import live_runs
 from gamedays.ui.strip import stop_of
+
+_STOPS = 20
 
 
 @require_GET
@@ -27,7 +30,7 @@ def emergency(request: HttpRequest) -> HttpResponse:
             "may_stop": may_stop(user),
             "may_release": may_release(user),
             "live": live_runs(user),
-            "stops": core_selectors.newest_stops(),
+            "stops": page_of(request, core_selectors.newest_stops(), size=_STOPS),
         },
     )
 

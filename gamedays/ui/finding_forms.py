@@ -11,6 +11,8 @@ from django.utils import timezone
 from core.models import User
 from core.ui.dates import require_near
 from gamedays.choices import Severity
+from gamedays.models.finding import LINK_MAX, TITLE_MAX
+from gamedays.operations.findings import FIX_MAX
 from gamedays.operations.symptoms import (
     MARKS,
     SymptomDraft,
@@ -32,11 +34,11 @@ class StoryForm(forms.Form):
 
     version = forms.IntegerField(widget=forms.HiddenInput)
     title = forms.CharField(
-        max_length=160,
+        max_length=TITLE_MAX,
         label="Title",
         error_messages={
             "required": "Give it a title that says what surprised you.",
-            "max_length": "A title has at most 160 characters.",
+            "max_length": f"A title has at most {TITLE_MAX} characters.",
         },
     )
     believed = forms.CharField(
@@ -112,21 +114,21 @@ class FixForm(forms.Form):
     what = forms.CharField(
         label="What was done",
         widget=forms.Textarea(attrs={"rows": 3}),
-        max_length=4000,
+        max_length=FIX_MAX,
         error_messages={
             "required": "Write down what was done, so that others can follow it.",
-            "max_length": "This takes at most 4000 characters; link to what is longer.",
+            "max_length": f"This takes at most {FIX_MAX} characters; link to what is longer.",
         },
     )
     link = forms.URLField(
         label="Link",
         required=False,
-        max_length=500,
+        max_length=LINK_MAX,
         assume_scheme="https",
         help_text="The merge request, commit or runbook.",
         error_messages={
             "invalid": "Give a whole address, like https://git.example.org/fix, or none.",
-            "max_length": "A link has at most 500 characters.",
+            "max_length": f"A link has at most {LINK_MAX} characters.",
         },
     )
     fixed_since_date = forms.DateField(

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from core import selectors as core_selectors
 from core.errors import Conflict, Invalid
 from core.policies import may_book, may_run
+from core.ui.paging import page_of
 from core.ui.requests import attempt, person
 from gamedays.choices import FindingStatus
 from gamedays.operations import findings as verbs
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from core.models import User
     from gamedays.models import Finding
 
+_ROWS = 10
+"""Of each list in a finding's story."""
 _STATUS_VERBS = {
     FindingStatus.OPEN: "Reopen finding",
     FindingStatus.ACKNOWLEDGED: "Acknowledge finding",
@@ -35,29 +38,24 @@ _STATUS_VERBS = {
 
 @require_GET
 def findings(request: HttpRequest) -> HttpResponse:
-    """All findings as a list, or by status as a board (`?view=board`)."""
+    """All findings as a list (`?status=`, `?page=`), or by status as a board (`?view=board`)."""
     user = person(request)
+    if request.GET.get("view") == "board":
+        columns = selectors.board(user)
+        total = sum(column.count for column in columns)
+        shown = {"view": "board", "columns": columns, "total": total}
+        return render(request, "findings/list.html", shown)
     status = request.GET.get("status", "")
-    columns = selectors.board(user)
-    return render(
-        request,
-        "findings/list.html",
-        {
-            "view": "board" if request.GET.get("view") == "board" else "list",
-            "columns": columns,
-            "status": status if status in FindingStatus.values else "",
-            "total": sum(len(column.findings) for column in columns),
-            "findings": [
-                finding
-                for finding in sorted(
-                    (f for column in columns for f in column.findings),
-                    key=lambda f: f.created_at,
-                    reverse=True,
-                )
-                if status not in FindingStatus.values or finding.status == status
-            ],
-        },
-    )
+    status = status if status in FindingStatus.values else ""
+    counts = selectors.counts(user)
+    shown = {
+        "view": "list",
+        "counts": counts,
+        "status": status,
+        "total": sum(counts.values()),
+        "findings": page_of(request, selectors.findings(user, status)),
+    }
+    return render(request, "findings/list.html", shown)
 
 
 @require_GET
@@ -188,9 +186,13 @@ def _page(
             "scenario_title": scenario_title(found.scenario_key),
             "parameters": parameters_in_words(found.scenario_key, found.parameters),
             "symptom": symptom_sentence(found),
-            "fixes": selectors.fixes(found),
-            "verifications": selectors.verifications(found),
-            "recurrences": selectors.recurrences(found),
+            "fixes": page_of(request, selectors.fixes(found), param="fixes", size=_ROWS),
+            "verifications": page_of(
+                request, selectors.verifications(found), param="proofs", size=_ROWS
+            ),
+            "recurrences": page_of(
+                request, selectors.recurrences(found), param="again", size=_ROWS
+            ),
             "statuses": [(s, _STATUS_VERBS[s]) for s in selectors.statuses_by_hand(found)],
             "can_run": may_run(user, found.cluster),
             "can_book": may_book(user, found.cluster),

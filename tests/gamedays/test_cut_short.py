@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
-
 import pytest
 from django.utils import timezone
 
@@ -72,8 +70,8 @@ def test_a_fix_that_is_recorded_while_its_proof_runs_proves_nothing(cast: Cast) 
     fake = make_fake(cast.cluster)
     story = Story(asked.injection, fake)
     story.to(_S.OBSERVING)
-    long_ago = timezone.now() - dt.timedelta(hours=3)
-    fix = record_fix(actor=cast.erik, finding=finding, what="x", link="", fixed_since=long_ago)
+    before = finding.created_at
+    fix = record_fix(actor=cast.erik, finding=finding, what="x", link="", fixed_since=before)
     Fix.objects.filter(pk=fix.pk).update(recorded_at=fake.clock.at)
     story.to_the_end()
     asked.refresh_from_db()

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any, cast
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from gamedays.drivers.fleet import Fleet, Phase
-from gamedays.drivers.guard_client import GuardClient
+from gamedays.drivers.guard_client import GuardClient, GuardUnreachable
+from gamedays.operations.guards import ask_guards, pin_guard
+from gamedays.pki import make_authority
 from gamedays.scenarios.plan import NodeFault
 from guard.protocol import Armed, Boot, Hello, OrderReport
+from tests.people import NODES, make_cast
 
 HOLD = NodeFault(kind="hold", hold_s=20, component="etcd")
 CUT = NodeFault(kind="cut", hold_s=20)
@@ -68,3 +74,42 @@ def test_it_is_still_sent_what_it_understands_and_every_undo() -> None:
     assert fleet.arm("o", {"qa-1": HOLD})["qa-1"].ok
     assert fleet.undo("o", ["qa-1"])["qa-1"].ok
     assert guard.asked == ["arm", "connect ahead", "undo"]
+
+
+class WaitsForTheOthers(OldGuard):
+    """It answers only once every guard was asked: whoever asks one after another hears nothing."""
+
+    together = threading.Barrier(len(NODES))
+
+    def __init__(self, node: str) -> None:
+        super().__init__()
+        self.node = node
+
+    def hello(self) -> Hello:
+        self.together.wait(timeout=2)
+        if self.node == "qa-2":
+            raise GuardUnreachable("qa-2 gave no answer")
+        return super().hello()
+
+
+@pytest.mark.django_db
+def test_a_persons_look_asks_all_guards_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    people = make_cast()
+    pin = make_authority("some cluster").certificate_pem
+    for node in people.cluster.nodes.all():
+        pin_guard(actor=people.olga, node=node, certificate_pem=pin, image="guard:1")
+    monkeypatch.setattr(
+        GuardClient, "for_guard", lambda guard, **_more: WaitsForTheOthers(guard.node.name)
+    )
+    with CaptureQueriesContext(connection) as asked:
+        views = ask_guards(actor=people.erik, cluster=people.cluster)
+    assert [view.guard.node.name for view in views] == list(NODES)
+    assert [view.hello is not None for view in views] == [True, False, True]
+    assert "qa-2 gave no answer" in views[1].error
+    for view in views:
+        view.guard.refresh_from_db()
+        assert (view.guard.version, view.guard.last_seen_at is not None) == (
+            ("0.1", True) if view.hello else ("", False)
+        )
+    written = [query["sql"] for query in asked if query["sql"].startswith("UPDATE")]
+    assert len(written) == 1

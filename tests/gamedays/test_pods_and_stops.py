@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from gamedays.choices import Alarm, FindingStatus, InjectionState, Outcome, Severity, Verdict
 from gamedays.drivers.cluster import PodSighting
-from gamedays.models import Finding, Probe
+from gamedays.models import Finding, Probe, Verification
 from gamedays.operations.findings import record_fix, request_verification
 from gamedays.operations.runs import abort_injection
 from gamedays.scenarios.plan import NodeFault, ObjectTarget, PodName
@@ -47,6 +47,18 @@ def crowded(fake: FakeWorld) -> FakeWorld:
         for number in range(10)
     )
     return fake
+
+
+def mass_termination(cast: Cast, fake: FakeWorld) -> tuple[Verification, Story]:
+    """Half of the pods were terminated, a fix is recorded, and its re-verification begins."""
+    story = begin(cast, fake)
+    story.to(_S.ACTIVE)
+    fake.watch.pods = fake.watch.pods[:5]
+    finding = Finding.objects.get(injection=story.to_the_end())
+    record_fix(actor=cast.erik, finding=finding, what="x", link="", fixed_since=timezone.now())
+    asked = request_verification(actor=cast.erik, finding=finding)
+    assert asked.injection
+    return asked, Story(asked.injection, crowded(make_fake(cast.cluster)))
 
 
 def test_a_fifth_of_the_pods_terminated_is_an_alarm_while_it_happens(
@@ -120,38 +132,23 @@ def test_mass_termination_drafts_its_finding_in_an_aborted_run_too(
 def test_a_mass_termination_that_nobody_could_have_seen_again_is_not_proved_fixed(
     cast: Cast, fake: FakeWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    story = begin(cast, fake)
-    story.to(_S.ACTIVE)
-    fake.watch.pods = fake.watch.pods[:5]
-    finding = Finding.objects.get(injection=story.to_the_end())
-    record_fix(actor=cast.erik, finding=finding, what="x", link="", fixed_since=timezone.now())
-    asked = request_verification(actor=cast.erik, finding=finding)
-    assert asked.injection
-    again = Story(asked.injection, crowded(make_fake(cast.cluster)))
+    asked, again = mass_termination(cast, fake)
     again.to(_S.ACTIVE)
     monkeypatch.setattr(again.fake.watch, "drain_census", lambda: None)  # nobody lists them now
     done = again.to_the_end()
     assert done.verdict == Verdict.INCONCLUSIVE
     asked.refresh_from_db()
-    finding.refresh_from_db()
     assert asked.outcome == Outcome.INCONCLUSIVE
     assert "not seen by the API again" in asked.explanation
-    assert finding.status == FindingStatus.FIX_READY
+    assert asked.finding.status == FindingStatus.FIX_READY
 
 
 def test_a_mass_termination_that_was_fixed_is_verified(cast: Cast, fake: FakeWorld) -> None:
-    story = begin(cast, fake)
-    story.to(_S.ACTIVE)
-    fake.watch.pods = fake.watch.pods[:5]
-    finding = Finding.objects.get(injection=story.to_the_end())
-    record_fix(actor=cast.erik, finding=finding, what="x", link="", fixed_since=timezone.now())
-    asked = request_verification(actor=cast.erik, finding=finding)
-    assert asked.injection
-    Story(asked.injection, crowded(make_fake(cast.cluster))).to_the_end()
+    asked, again = mass_termination(cast, fake)
+    again.to_the_end()
     asked.refresh_from_db()
-    finding.refresh_from_db()
     assert asked.outcome == Outcome.DOES_NOT_RECUR
-    assert finding.status == FindingStatus.VERIFIED_FIXED
+    assert asked.finding.status == FindingStatus.VERIFIED_FIXED
 
 
 def test_what_the_fault_itself_ends_is_expected() -> None:

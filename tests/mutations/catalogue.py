@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from tests.simulator import test_node_rows as node_rows
 from tests.simulator import test_object_rows as object_rows
 from tests.simulator import test_rows as rows
 from tests.simulator.play import Stage
@@ -63,7 +64,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "no tombstone",
         "guard.ledger:Ledger.bury",
         (("self._tombstones.add(order_id)", "return"),),
-        rows.test_row_20_a_late_arm_meets_the_tombstone,
+        node_rows.test_row_20_a_late_arm_meets_the_tombstone,
     ),
     Mutation(
         "a slot that expires",
@@ -101,7 +102,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "requests are not bound to a session and a sequence",
         "guard.orders:Orders._fresh",
         (("check_freshness(", "(lambda *_: None)("),),
-        rows.test_row_40_a_replayed_request_is_refused,
+        node_rows.test_row_40_a_replayed_request_is_refused,
     ),
     Mutation(
         "inject may work twice",
@@ -110,7 +111,7 @@ MUTATIONS: tuple[Mutation, ...] = (
             ("(Phase.INJECTING, Phase.INJECTED)", "()"),
             ("order.phase is not Phase.ARMED", "order.phase is Phase.UNDONE"),
         ),
-        rows.test_row_16_an_inject_that_is_asked_for_again,
+        node_rows.test_row_16_an_inject_that_is_asked_for_again,
     ),
     Mutation(
         "an old epoch is good enough",
@@ -146,7 +147,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "a new boot goes on with the old order",
         "guard.lifecycle:Lifecycle.take_up",
         (("order.recipe.boot != self.world.node.boot()", "False"),),
-        rows.test_row_23_power_lost_with_all_of_ours_dead,
+        node_rows.test_row_23_power_lost_with_all_of_ours_dead,
     ),
     Mutation(
         "restored is believed on the guard's word",
@@ -170,7 +171,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "a fault that ended by itself is no doubt",
         "gamedays.execution.arming:undone_by_itself_says",
         (("for node, reply in sorted(replies.items())", "for node, reply in ()"),),
-        rows.test_row_19_a_fault_that_the_guards_ended_early_holds_nothing,
+        node_rows.test_row_19_a_fault_that_the_guards_ended_early_holds_nothing,
     ),
     Mutation(
         "a doubt does not matter to the verdict",
@@ -188,7 +189,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "a process that was never hit must be a new one",
         "gamedays.execution.restoration:_was_hit",
         ((" and order.bitten", ""),),
-        rows.test_row_21_guard_killed_at_every_write,
+        node_rows.test_row_21_guard_killed_at_every_write,
     ),
     Mutation(
         "a change of an object is bound to no version",

@@ -15,12 +15,12 @@ from core.selectors import current_stop
 from gamedays.operations.emergency import set_emergency_stop
 from gamedays.operations.runs import abort_injection, start_gameday
 from gamedays.scenarios.plan import NodeFault
-from guard.protocol import Component
+from tests.simulator.aims import component_of, object_of
 from tests.simulator.belay import Guards
 from tests.simulator.kernel import Process
-from tests.simulator.objects import CONFIG, CONTOUR, COREDNS, NODE, PRICES, REGISTRY, ROUTE
+from tests.simulator.objects import NODE
 from tests.simulator.operations import Break, Trap
-from tests.simulator.schedule import OBJECT_FAULTS, Event, Schedule, What
+from tests.simulator.schedule import Event, Schedule, What
 
 if TYPE_CHECKING:
     from gamedays.models import Gameday, Injection
@@ -32,34 +32,6 @@ if TYPE_CHECKING:
 
 PERSON_S = 25.0
 """Until a person settles what only a person can settle."""
-
-
-def component_of(schedule: Schedule) -> Component:
-    """Whose manifest a person would meddle with."""
-    words = schedule.scenario + dict(schedule.given).get("flag", "")
-    for word, component in (
-        ("etcd-member", Component.ETCD),
-        ("scheduler", Component.KUBE_SCHEDULER),
-        ("controller-manager", Component.KUBE_CONTROLLER_MANAGER),
-    ):
-        if word in words:
-            return component
-    return Component.KUBE_APISERVER
-
-
-def object_of(schedule: Schedule) -> str:
-    """Which object of the API the fault changes or ends the pods of; empty: none."""
-    if (schedule.scenario, schedule.given) not in OBJECT_FAULTS:
-        return ""
-    return {
-        "bad-config": CONFIG,
-        "route-nowhere": ROUTE,
-        "route-invalid": ROUTE,
-        "registry-unusable": REGISTRY,
-        "envoy-control-plane-down": CONTOUR,
-        "coredns-down": COREDNS,
-        "node-drained": NODE,
-    }.get(dict(schedule.given).get("change", schedule.scenario), PRICES)
 
 
 class Troubles:

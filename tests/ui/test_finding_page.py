@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import zoneinfo
 
 import pytest
 from django.utils import timezone
@@ -99,15 +100,17 @@ def test_status_by_hand_never_verified(finding: Finding, client_of: As) -> None:
 def test_a_fix_is_recorded_in_the_persons_zone(finding: Finding, cast: Cast, client_of: As) -> None:
     cast.erik.time_zone = "Asia/Tokyo"
     cast.erik.save()
+    since = (timezone.now() - dt.timedelta(minutes=5)).replace(microsecond=0)
+    in_tokyo = since.astimezone(zoneinfo.ZoneInfo("Asia/Tokyo"))
     data = {
         "what": "Health check on /readyz",
         "link": "git.example.org/41",
-        "fixed_since_date": "2026-11-20",
-        "fixed_since_time": "18:00:00",
+        "fixed_since_date": f"{in_tokyo:%Y-%m-%d}",
+        "fixed_since_time": f"{in_tokyo:%H:%M:%S}",
     }
     assert client_of("erik").post(f"/findings/{finding.pk}/fix/", data).status_code == 302
     fix = finding.fixes.get()
-    assert fix.fixed_since.astimezone(dt.UTC).isoformat() == "2026-11-20T09:00:00+00:00"
+    assert fix.fixed_since == since
     assert fix.link == "https://git.example.org/41"
     finding.refresh_from_db()
     assert finding.status == FindingStatus.FIX_READY
@@ -123,8 +126,28 @@ def test_a_fix_of_tomorrow_is_refused_beside_its_field(finding: Finding, client_
     answer = client_of("erik").post(f"/findings/{finding.pk}/fix/", data)
     text = answer.content.decode()
     assert answer.status_code == 422
-    assert "That is in the future" in text
+    assert "is in the future: it is" in text
     assert "Kept text" in text
+
+
+def test_a_fix_of_before_the_run_that_failed_is_refused_and_nothing_is_lost(
+    finding: Finding, client_of: As
+) -> None:
+    assert finding.injection.injecting_at
+    before = finding.injection.injecting_at - dt.timedelta(seconds=1)
+    data = {
+        "what": "Kept text",
+        "link": "https://git.example.org/41",
+        "fixed_since_date": f"{before:%Y-%m-%d}",
+        "fixed_since_time": f"{before:%H:%M:%S}",
+    }
+    answer = client_of("erik").post(f"/findings/{finding.pk}/fix/", data)
+    text = answer.content.decode()
+    assert answer.status_code == 422
+    assert "which showed the symptom: what was in place by then did not help" in text
+    for typed in data.values():
+        assert typed in text
+    assert not finding.fixes.exists()
 
 
 def test_re_verify_now_starts_the_same_fault(finding: Finding, client_of: As) -> None:

@@ -8,7 +8,7 @@ import re
 import pytest
 from django.utils import timezone
 
-from gamedays.choices import Alarm, EntryKind, InjectionState, Verdict
+from gamedays.choices import BEFORE_UNDO, FINAL, Alarm, EntryKind, InjectionState, Verdict
 from gamedays.models import Gameday, SampleBlock, TimelineEntry
 from gamedays.selectors.samples import probe_figures
 from tests.people import API, Cast
@@ -147,6 +147,35 @@ def test_abort_is_requested_and_only_then_confirmed(cast: Cast, client_of: As) -
     run.save()
     page = vera.get(f"/runs/{run.pk}/").content.decode()
     assert 'data-testid="abort-state" data-state="confirmed"' in page
+
+
+@pytest.mark.parametrize("state", [s for s in InjectionState if s not in BEFORE_UNDO | FINAL])
+def test_from_the_undo_on_the_page_says_what_happens_instead_of_abort(
+    cast: Cast, client_of: As, state: InjectionState
+) -> None:
+    run = factories.make_run(cast, state)
+    vera = client_of("vera")
+    page = vera.get(f"/runs/{run.pk}/").content.decode()
+    strip = vera.get("/strip/").content.decode()
+    assert 'data-testid="abort"' not in page
+    assert 'data-testid="strip-abort"' not in strip
+    assert run.undo_asked_at
+    asked = f"{run.undo_asked_at:%H:%M:%S}"
+    for text in (page.split('data-testid="undo-asked"')[1], strip):
+        assert f"{asked}</time>" in text.split("Undo asked for at")[1].split("</span>")[0]
+    # A page that was drawn a moment earlier: its click is kept, and changes nothing.
+    vera.post(f"/runs/{run.pk}/abort/")
+    run.refresh_from_db()
+    assert (run.state, run.abort_requested_by) == (state, cast.vera)
+
+
+def test_while_the_api_is_away_abort_is_told_as_long_as_it_works(cast: Cast, client_of: As) -> None:
+    run = factories.make_run(cast, InjectionState.ACTIVE, scenario=API)
+    factories.make_samples(run, factories.make_probes(cast), api_away=True, ahead_s=60)
+    vera = client_of("vera")
+    assert "and Abort works" in vera.get(f"/runs/{run.pk}/").content.decode()
+    vera.post(f"/runs/{run.pk}/abort/")
+    assert "and Abort works" not in vera.get(f"/runs/{run.pk}/").content.decode()
 
 
 def test_the_judgement_and_its_finding(cast: Cast, client_of: As) -> None:

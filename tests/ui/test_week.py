@@ -9,9 +9,10 @@ import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from core.choices import SetupPhase
-from core.models import Membership, Team
+from core.models import Cluster, Membership, Team
 from gamedays.choices import FindingStatus, InjectionState, Verdict
 from gamedays.models import Finding
 from tests.people import Cast, book, make_cluster
@@ -93,6 +94,27 @@ def test_a_range_that_is_being_raised_is_seen(cast: Cast, client_of: As) -> None
     setup.phase, setup.cluster = SetupPhase.READY, cast.cluster
     setup.save()
     assert "hx-trigger" not in vera.get("/setups/").content.decode()
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_cluster_whose_guards_are_being_installed_is_told_once(
+    cast: Cast, client_of: As, linked: bool
+) -> None:
+    """It is registered by then, and its raising may not point to it yet."""
+    setup = factories.make_setup(
+        name=cast.cluster.name,
+        step="Installing a guard on every node",
+        cluster=cast.cluster if linked else None,
+    )
+    strip = client_of("lea").get("/strip/").content.decode()
+    assert strip.count('data-testid="strip-line"') == 1
+    assert f'data-cluster="{cast.cluster.name}" data-state="running"' in strip
+    assert setup.step in strip
+    # A range that is raised anew, while its former cluster is out of use, still has its line.
+    Cluster.objects.update(retired_at=timezone.now(), name="qa-range (retired)")
+    strip = client_of("lea").get("/strip/").content.decode()
+    assert strip.count('data-testid="strip-line"') == 1
+    assert setup.step in strip
 
 
 def test_who_waited_for_a_range_is_told_that_it_is_there(cast: Cast, client_of: As) -> None:
