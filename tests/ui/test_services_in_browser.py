@@ -36,6 +36,8 @@ def test_the_list_narrows_while_one_types(page: Page, live_server: Any, cast: Ca
     expect(search).to_be_focused()
     expect(search).to_have_value("vault")
     expect(page).to_have_url(re.compile(r"text=vault"))
+    export = page.get_by_role("link", name="Export CSV")
+    expect(export).to_have_attribute("href", "/services/export/?text=vault")
     page.get_by_label("Still lacks").select_option("nothing")
     expect(rows).to_have_count(0)
     page.go_back()
