@@ -109,12 +109,14 @@ class ClusterObjects:
             pass
         found, closed = [], []
         namespaces = self._namespaces()
-        for namespace in namespaces[:_NAMESPACES_MAX]:
+        asked = namespaces[:_NAMESPACES_MAX]
+        for namespace in asked:
             try:
                 found += self._list(kind, namespace, seen)
             except _Refused:
                 closed.append(namespace)
-        if namespaces and len(closed) == len(namespaces):
+        if len(closed) == len(asked):
+            # Of no namespace at all, too: nothing was looked at, and that is not the same as empty.
             raise _Refused
         if closed:
             names = ", ".join(closed[:5]) + ("…" if len(closed) > 5 else "")

@@ -163,6 +163,14 @@ def test_a_kind_that_it_may_not_list_is_told(api: Api, cast: Cast) -> None:
     assert "belay cluster onboard" in gap
 
 
+def test_nothing_looked_at_is_not_taken_for_nothing_there(api: Api, cast: Cast) -> None:
+    api.closed = {"/apis/apps/v1/statefulsets"}
+    api.broken["/api/v1/namespaces"] = kube.Answer(200, b'{"items": []}', 1.0)
+    assert len(discover(actor=cast.erik, cluster=cast.cluster).gaps) == 1
+    api.broken["/api/v1/namespaces"] = kube.Answer(403, b"{}", 1.0)
+    assert len(discover(actor=cast.erik, cluster=cast.cluster).gaps) == 1
+
+
 def test_a_cluster_without_contour_has_no_routes(api: Api, cast: Cast) -> None:
     api.unknown = {"httpproxies"}
     found = discover(actor=cast.erik, cluster=cast.cluster)
