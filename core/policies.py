@@ -9,7 +9,7 @@ from core.errors import Conflict, NotAllowed, NotFound
 from core.models import Cluster, Membership
 
 if TYPE_CHECKING:
-    from core.models import User
+    from core.models import Team, User
 
 _CAN_BOOK = (Role.LEAD,)
 _CAN_RUN = (Role.LEAD, Role.ENGINEER)
@@ -17,16 +17,46 @@ _CAN_RUN = (Role.LEAD, Role.ENGINEER)
 
 def role_on(user: User, cluster: Cluster) -> Role | None:
     """The person's role in the cluster's team; None for an outsider."""
+    return _role_in(user, cluster.team_id)
+
+
+def _role_in(user: User, team_id: int) -> Role | None:
     if not user.is_active:
         return None
     if user.is_superuser:
         return Role.LEAD
     role = (
-        Membership.objects.filter(user_id=user.pk, team_id=cluster.team_id)
+        Membership.objects.filter(user_id=user.pk, team_id=team_id)
         .values_list("role", flat=True)
         .first()
     )
     return Role(role) if role else None
+
+
+def may_keep_services(user: User, team: Team) -> bool:
+    """Whether the person may write what the team's services are: its leads and engineers may."""
+    return _role_in(user, team.pk) in _CAN_RUN
+
+
+def require_keep_services(user: User, team: Team) -> None:
+    """Raise `NotFound` for who is not in the team, `NotAllowed` for who may only read."""
+    if _role_in(user, team.pk) is None:
+        raise NotFound("There is no such team among yours.")
+    if not may_keep_services(user, team):
+        raise NotAllowed(
+            f"Only leads and engineers of {team} may change its services. Ask one of them; as a "
+            "viewer you may read."
+        )
+
+
+def require_keep_some_services(user: User) -> None:
+    """Raise `NotAllowed` for who may write no team's services at all."""
+    kept = Membership.objects.filter(user_id=user.pk, role__in=_CAN_RUN)
+    if not (user.is_active and (user.is_superuser or kept.exists())):
+        raise NotAllowed(
+            "Services are written by leads and engineers of a team, and you are neither in any. "
+            "Ask a platform owner for a role; reading needs none."
+        )
 
 
 def is_owner(user: User) -> bool:

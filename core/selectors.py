@@ -9,7 +9,7 @@ from django.db.models import Q, QuerySet
 
 from core.choices import Role, SetupPhase, Stage
 from core.errors import NotFound
-from core.models import Cluster, ClusterSetup, EmergencyStop, Membership, User
+from core.models import Cluster, ClusterSetup, EmergencyStop, Membership, Team, User
 
 SAMPLE_PEOPLE = {
     "lea": "Team lead: books and starts",
@@ -44,6 +44,16 @@ def sample_people() -> list[SamplePerson]:
 
 def memberships(user: User) -> QuerySet[Membership]:
     return user.memberships.select_related("team").order_by("team__name")
+
+
+def teams_that_keep_services(user: User) -> QuerySet[Team]:
+    """Teams whose services the person may write (see `policies.may_keep_services`)."""
+    if not user.is_active:
+        return Team.objects.none()
+    if user.is_superuser:
+        return Team.objects.order_by("name")
+    kept = user.memberships.filter(role__in=(Role.LEAD, Role.ENGINEER))
+    return Team.objects.filter(pk__in=kept.values("team")).order_by("name")
 
 
 def roles_by_team(user: User) -> dict[int, Role]:

@@ -73,7 +73,7 @@ def look_rules() -> list[Object]:
         ),
         _rule(["events.k8s.io"], ["events"], verbs),
         _rule(["discovery.k8s.io"], ["endpointslices"], verbs),
-        _rule(["apps"], ["deployments", "daemonsets", "replicasets"], verbs),
+        _rule(["apps"], ["deployments", "statefulsets", "daemonsets", "replicasets"], verbs),
         _rule(["projectcontour.io"], ["httpproxies"], verbs),
         _rule(["authorization.k8s.io"], ["selfsubjectaccessreviews"], ["create"]),
         {

@@ -46,7 +46,7 @@ def look_rules() -> list[Object]:
         _rule([""], ["pods", "nodes", "namespaces", "services", "events"], _LOOK),
         _rule(["events.k8s.io"], ["events"], _LOOK),
         _rule(["discovery.k8s.io"], ["endpointslices"], _LOOK),
-        _rule(["apps"], ["deployments", "daemonsets", "replicasets"], _LOOK),
+        _rule(["apps"], ["deployments", "statefulsets", "daemonsets", "replicasets"], _LOOK),
         _rule(["projectcontour.io"], ["httpproxies"], _LOOK),
         _rule(["authorization.k8s.io"], ["selfsubjectaccessreviews"], ["create"]),
         {"nonResourceURLs": [*health, "/version"], "verbs": ["get"]},

@@ -8,7 +8,7 @@ from django.db import transaction
 
 from core.choices import Role
 from core.models import Cluster, Membership, Team, User
-from migrator.models import Service
+from migrator.operations.sample import link_sample_services, load_sample_services
 
 
 @dataclass(frozen=True)
@@ -37,25 +37,13 @@ def load_sample_data(*, password: str) -> list[Login]:
         logins.append(Login(username, what))
     owner = _person("olga", "Olga", "Petrenko", password, superuser=True)
     logins.append(Login(owner.username, "platform owner: registers clusters, installs guards"))
-    Service.objects.get_or_create(
-        slug="shop",
-        defaults={
-            "name": "Shop",
-            "team": team,
-            "description": "Takes orders. Half of it still runs on the legacy machine.",
-            "namespace": "default",
-            "workload": "shop",
-            "route": "shop",
-        },
-    )
+    load_sample_services(team=team)
     return logins
 
 
 def link_sample_service(*, cluster: Cluster, legacy_address: str) -> None:
-    """Say where the sample service runs, once its cluster is there."""
-    Service.objects.filter(slug="shop", cluster__isnull=True).update(
-        cluster=cluster, legacy_address=legacy_address
-    )
+    """Say where the sample services run, once their cluster is there."""
+    link_sample_services(cluster=cluster, legacy_address=legacy_address)
 
 
 def sample_team() -> Team:

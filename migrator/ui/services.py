@@ -2,24 +2,72 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
+from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
-from core.policies import may_see
+from core import policies
+from core import selectors as core_selectors
 from core.ui.requests import person
-from migrator import selectors
+from migrator.choices import Tier
+from migrator.selectors import graph
+from migrator.selectors import services as selectors
+from migrator.selectors.services import LACKS, Wanted
+
+PER_PAGE = 50
+_FILTERS = ("text", "team", "tier", "cluster", "tag", "lacks")
+
+
+def wanted_of(request: HttpRequest) -> Wanted:
+    """What the address asks for. What nobody can look for is no error: it finds nothing."""
+    given = {name: request.GET.get(name, "").strip()[:200] for name in _FILTERS}
+    # PostgreSQL takes no NUL in a text.
+    return Wanted(**{name: value.replace("\x00", "") for name, value in given.items()})
 
 
 @require_GET
 def services(request: HttpRequest) -> HttpResponse:
-    return render(request, "services/list.html", {"services": selectors.services(person(request))})
+    """All that the person may see, searched and filtered, a page at a time."""
+    user = person(request)
+    wanted = wanted_of(request)
+    page = Paginator(selectors.services(user, wanted), PER_PAGE).get_page(request.GET.get("page"))
+    chosen = {name: value for name, value in vars(wanted).items() if value}
+    return render(
+        request,
+        "services/list.html",
+        {
+            "page": page,
+            "rows": [(each, selectors.lacks_of(each)) for each in page],
+            "wanted": wanted,
+            "query": urlencode(chosen),
+            "teams": selectors.teams_with_services(user),
+            "clusters": selectors.clusters_with_services(user),
+            "tags": selectors.tags_in_use(user),
+            "tiers": Tier.choices,
+            "lacks": [(key, words) for key, (words, _q) in LACKS.items()],
+            "can_write": core_selectors.teams_that_keep_services(user).exists(),
+        },
+    )
 
 
 @require_GET
 def service(request: HttpRequest, slug: str) -> HttpResponse:
     user = person(request)
     found = selectors.service_named(user, slug)
-    # A service may stand on another team's cluster: its name is told, its page is not.
-    visible = found.cluster is not None and may_see(user, found.cluster)
-    return render(request, "services/service.html", {"service": found, "cluster_visible": visible})
+    return render(
+        request,
+        "services/service.html",
+        {
+            "service": found,
+            "cluster_visible": selectors.may_see_cluster(user, found),
+            "can_write": policies.may_keep_services(user, found.team),
+            "lacks": selectors.lacks_of(found),
+            "needs": selectors.needs_of(user, found),
+            "needed_by": selectors.needed_by(user, found),
+            "cycle": graph.cycle_through(user, found),
+            "history": selectors.history(found),
+        },
+    )

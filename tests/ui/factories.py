@@ -33,6 +33,9 @@ from gamedays.models import (
 )
 from gamedays.models.record import BLOCK_S
 from gamedays.scenarios.plan import NodeFault
+from migrator.models import CsvImport, Dependency, Service
+from migrator.operations.csv_import import upload_csv
+from migrator.operations.services import create_service
 from tests.people import API, ETCD, NODES, Cast, book
 
 S = InjectionState
@@ -319,3 +322,35 @@ def make_setup(name: str = "demo", **fields: Any) -> ClusterSetup:
         "log_tail": ["[join] using the fixed certificate key", "[etcd] waiting for the member"],
     }
     return ClusterSetup.objects.create(name=name, **(values | fields))
+
+
+def make_inventory(cast: Cast) -> tuple[CsvImport, CsvImport]:
+    """Services with a cycle, a long name, and two uploads of Lea's: a wrong and a right one."""
+    given = {
+        "tier": "1",
+        "description": "Takes orders, and tells everybody who wants to know about them.",
+        "links": "Runbook https://wiki.example.org/a/rather/long/address/that/has/to/break",
+        "tags": "web pci of-a-long-name-that-nobody-would-choose",
+        "legacy_hosts": "legacy-application-server-01.datacentre.example.org",
+        "legacy_address": "https://legacy-application-server-01.datacentre.example.org:8443/shop",
+        "legacy_capacity": "200",
+        "legacy_capacity_unit": "requests/s",
+        "namespace": "shop",
+        "workload_kind": "Deployment",
+        "workload": "shop",
+        "route": "shop",
+    }
+    made: list[Service] = [
+        create_service(
+            actor=cast.erik, team=cast.team, cluster=cast.cluster, given=given | {"name": name}
+        )
+        for name in ("Shop", "Prices", "Card vault of the acquiring platform in the north")
+    ]
+    for a, b in ((0, 1), (1, 2), (2, 0)):
+        Dependency.objects.create(service=made[a], needs=made[b])
+    wrong = b"name,team,tier,depends_on\nShop,Nowhere,9,Moon\n=1+1,Payments,2,\n"
+    right = b"name,team,tier\nShop,Payments,2\nMail,Payments,3\n"
+    return (
+        upload_csv(actor=cast.lea, file_name="services-of-payments-2026.csv", content=wrong),
+        upload_csv(actor=cast.lea, file_name="services.csv", content=right),
+    )

@@ -10,7 +10,8 @@ from django.test import Client
 from gamedays.choices import FindingStatus, GamedayState, InjectionState, Verdict
 from gamedays.models import Finding, Gameday, Injection
 from gamedays.selectors import week
-from migrator.models import Service
+from migrator.models import CsvImport, Service
+from migrator.operations.csv_import import upload_csv
 from tests.people import Cast, book
 from tests.ui import factories
 from tests.ui.conftest import As
@@ -20,6 +21,11 @@ TEAM = {"lea": 200, "erik": 200, "vera": 200, "otto": 404, "olga": 200, None: 30
 RUNNERS = {"lea": 200, "erik": 200, "vera": 403, "otto": 404, "olga": 200, None: 302}
 LEADS = {"lea": 200, "erik": 403, "vera": 403, "otto": 404, "olga": 200, None: 302}
 BOOKERS = {"lea": 200, "erik": 403, "vera": 403, "otto": 403, "olga": 200, None: 302}
+
+KEEPERS = {"lea": 200, "erik": 200, "vera": 403, "otto": 200, "olga": 200, None: 302}
+"""Otto keeps the services of his own team."""
+KEEPS = {"lea": 404, "erik": 200, "vera": 404, "otto": 404, "olga": 404, None: 302}
+"""An uploaded file is seen by who uploaded it."""
 
 PAGES: dict[str, dict[str | None, int]] = {
     "/": EVERYBODY,
@@ -47,7 +53,18 @@ PAGES: dict[str, dict[str | None, int]] = {
     "/clusters/qa-range/probes/new/?kind=prometheus": RUNNERS,
     "/clusters/qa-range/probes/shop/": RUNNERS,
     "/clusters/qa-range/metrics/": LEADS,
+    "/services/?text=shop&tier=1&lacks=route&page=9": EVERYBODY,
+    "/services/graph/": EVERYBODY,
+    "/services/graph/?focus=shop": EVERYBODY,
+    "/services/names/?needs=sh": EVERYBODY,
+    "/services/export/": EVERYBODY,
+    "/services/new/": KEEPERS,
+    "/services/import/": KEEPERS,
+    "/services/import/{kept}/": KEEPS,
+    "/services/discover/": KEEPERS,
+    "/services/discover/qa-range/link/?kind=HTTPProxy&namespace=shop&name=front": RUNNERS,
     "/services/shop/": TEAM,
+    "/services/shop/edit/": RUNNERS,
     "/login/": {"lea": 302, "erik": 302, "vera": 302, "otto": 302, "olga": 302, None: 200},
     "/nowhere/": {"lea": 404, "erik": 404, "vera": 404, "otto": 404, "olga": 404, None: 302},
     "/scenarios/no-such-thing/": {**dict.fromkeys(["lea", "vera", "otto"], 404), None: 302},
@@ -61,6 +78,7 @@ class Story:
     run: Injection
     finding: Finding
     gameday: Gameday
+    kept: CsvImport
 
 
 @pytest.fixture
@@ -70,12 +88,18 @@ def story(cast: Cast) -> Story:
     factories.make_pods(run)
     finding = factories.make_finding(cast, run)
     Service.objects.create(name="Shop", slug="shop", team=cast.team, cluster=cast.cluster)
-    return Story(run=run, finding=finding, gameday=book(cast))
+    kept = upload_csv(actor=cast.erik, file_name="s.csv", content=b"name,team\nA,Payments\n")
+    return Story(run=run, finding=finding, gameday=book(cast), kept=kept)
 
 
 @pytest.mark.parametrize("path", PAGES)
 def test_each_page_opens_for_whom_it_is(path: str, story: Story, client_of: As) -> None:
-    address = path.format(run=story.run.pk, finding=story.finding.pk, gameday=story.gameday.pk)
+    address = path.format(
+        run=story.run.pk,
+        finding=story.finding.pk,
+        gameday=story.gameday.pk,
+        kept=story.kept.pk,
+    )
     seen = {who: client_of(who).get(address).status_code for who in PAGES[path]}
     if path == "/nowhere/":
         # The login wall stands before the router's 404 only for addresses that exist.
@@ -85,8 +109,14 @@ def test_each_page_opens_for_whom_it_is(path: str, story: Story, client_of: As) 
 
 def test_an_outsiders_pages_name_nothing_of_the_team(story: Story, client_of: As) -> None:
     otto = client_of("otto")
-    for path in ("/", "/gamedays/", "/findings/", "/findings/?view=board", "/clusters/", "/strip/"):
+    for path in (
+        "/", "/gamedays/", "/findings/", "/findings/?view=board", "/clusters/", "/strip/",
+        "/services/", "/services/graph/", "/services/graph/?focus=shop", "/services/names/",
+        "/services/new/", "/services/discover/",
+    ):  # fmt: skip
         text = otto.get(path).content.decode()
+        assert ">Shop<" not in text
+        assert 'value="Shop"' not in text
         assert "qa-range" not in text
         assert story.finding.title not in text
         assert story.gameday.title not in text

@@ -216,6 +216,7 @@ def addresses(cast: Cast) -> list[str]:
     live = factories.make_run(cast, InjectionState.ACTIVE, scenario=API)
     factories.make_samples(live, probes, api_away=True, ahead_s=60)
     gameday = book(cast, starts_in=dt.timedelta(days=1))
+    wrong, right = factories.make_inventory(cast)
     return [
         "/",
         "/gamedays/",
@@ -236,6 +237,18 @@ def addresses(cast: Cast) -> list[str]:
         "/clusters/qa-range/probes/new/?kind=alert_expected",
         "/clusters/qa-range/metrics/",
         "/services/",
+        "/services/?text=none&tier=1",
+        "/services/shop/",
+        "/services/shop/edit/",
+        "/services/new/",
+        "/services/graph/",
+        "/services/graph/?focus=shop",
+        "/services/import/",
+        f"/services/import/{wrong.pk}/",
+        f"/services/import/{right.pk}/",
+        "/services/discover/",
+        "/services/discover/qa-range/",
+        "/services/discover/qa-range/link/?kind=Deployment&namespace=shop&name=prices",
         "/you/",
         "/nowhere/",
     ]

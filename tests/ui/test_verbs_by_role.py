@@ -12,6 +12,8 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from gamedays.choices import InjectionState, Verdict
+from migrator.models import Service
+from migrator.operations.csv_import import upload_csv
 from tests.people import Cast, book
 from tests.ui import factories
 from tests.ui.conftest import As
@@ -19,6 +21,8 @@ from tests.ui.conftest import As
 TEAM = {"lea", "erik", "vera", "olga"}
 RUNNERS = {"lea", "erik", "olga"}
 LEADS = {"lea", "olga"}
+KEEPERS = {"lea", "erik", "otto", "olga"}
+"""Who keeps services of some team."""
 ALL = {"lea", "erik", "vera", "otto", "olga"}
 
 VERBS: dict[str, tuple[str, set[str]]] = {
@@ -39,6 +43,18 @@ VERBS: dict[str, tuple[str, set[str]]] = {
     "cluster_metrics": ("/clusters/qa-range/metrics/", LEADS),
     "look_at_guards": ("/clusters/qa-range/guards/", RUNNERS),
     "by_hand": ("/runs/{stuck}/by-hand/", LEADS),
+    "new_service": ("/services/new/", KEEPERS),
+    "edit_service": ("/services/shop/edit/", RUNNERS),
+    "confirm_capacity": ("/services/shop/capacity/", RUNNERS),
+    "add_dependency": ("/services/shop/dependencies/add/", RUNNERS),
+    "remove_dependency": ("/services/shop/dependencies/remove/", RUNNERS),
+    "import_services": ("/services/import/", KEEPERS),
+    "import_preview": ("/services/import/{kept}/", {"erik"}),
+    "discard_import": ("/services/import/{kept}/discard/", {"erik"}),
+    "link_found": (
+        "/services/discover/qa-range/link/?kind=HTTPProxy&namespace=shop&name=front",
+        RUNNERS,
+    ),
     "set_stop": ("/emergency/set/", TEAM),
     # Otto leads a team without a cluster: there is nothing that he could let go on.
     "release_stop": ("/emergency/release/", LEADS),
@@ -57,13 +73,20 @@ FORMS: dict[str, dict[str, str]] = {
     "cluster_metrics": {"url": "http://10.0.0.1:9090"},
     "by_hand": {"reason": "done", "seen": "looked"},
     "release_stop": {"reason": "because"},
+    "new_service": {"name": "Prices", "team": "payments", "tier": "2"},
+    "edit_service": {"name": "Shop", "team": "payments", "tier": "2", "version": "1"},
+    "confirm_capacity": {"version": "1"},
+    "add_dependency": {"needs": "Prices"},
+    "remove_dependency": {"needs": "1"},
+    "link_found": {"service": "Shop"},
 }  # fmt: skip
 ELSEWHERE = {
     "login", "logout", "you", "choose_theme",
     # Read only.
     "healthz", "robots", "week", "setups", "strip", "gamedays", "gameday", "run", "run_live",
     "run_samples", "emergency", "findings", "finding", "scenarios", "scenario", "clusters",
-    "cluster", "services", "service",
+    "cluster", "services", "service", "service_names", "service_graph", "export_services",
+    "discover", "discover_cluster",
 }  # fmt: skip
 """Addresses that change nothing of a team's."""
 _WRITES = ("INSERT", "UPDATE", "DELETE")
@@ -75,7 +98,10 @@ def places(cast: Cast) -> dict[str, object]:
     ended = factories.make_run(cast, verdict=Verdict.BROKE, judgement=factories.BROKE)
     finding = factories.make_finding(cast, ended)
     stuck = factories.make_run(cast, InjectionState.UNDO_STUCK)
+    Service.objects.create(name="Shop", slug="shop", team=cast.team)
+    kept = upload_csv(actor=cast.erik, file_name="s.csv", content=b"name,team\nA,Payments\n")
     return {
+        "kept": kept.pk,
         "gameday": book(cast, starts_in=dt.timedelta(days=2)).pk,
         "run": ended.pk,
         "finding": finding.pk,

@@ -1,0 +1,1 @@
+"""Verbs: one transaction each, keyword-only, with an actor."""
