@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from core.errors import Conflict, Invalid
+from core.fields import Field
 from gamedays.operations.probe_drafts import (
     ABORT_AFTER,
     ATTEMPTS,
@@ -18,7 +19,6 @@ from gamedays.operations.probe_drafts import (
     ProbeDraft,
 )
 from gamedays.probes.comparisons import in_words
-from gamedays.probes.fields import Field
 from gamedays.probes.registry import KINDS
 
 if TYPE_CHECKING:

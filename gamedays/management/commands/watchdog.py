@@ -14,9 +14,9 @@ import structlog
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import DatabaseError, InterfaceError, close_old_connections, connection
 
+from core.watchdog import TICK_S, LeaseRow, Watchdog
 from gamedays.choices import BEFORE_UNDO, FINAL, InjectionState
 from gamedays.execution import shell
-from gamedays.execution.watchdog import TICK_S, LeaseRow, Watchdog
 from gamedays.models import Lease
 from gamedays.operations.emergency import enforce_emergency_stop
 
@@ -33,7 +33,7 @@ class LeaseTable:
         for lease in leases.select_related("injection"):
             injection = lease.injection
             yield LeaseRow(
-                injection_id=injection.pk,
+                key=injection.pk,
                 fence=lease.fence,
                 renewals=lease.renewals,
                 given_up=lease.given_up,
@@ -44,7 +44,7 @@ class LeaseTable:
             )
 
     def take_over(self, row: LeaseRow) -> int | None:
-        return shell.take_over(row.injection_id, fence=row.fence, renewals=row.renewals)
+        return shell.take_over(row.key, fence=row.fence, renewals=row.renewals)
 
 
 class Command(BaseCommand):
