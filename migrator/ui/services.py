@@ -8,7 +8,7 @@ from django.views.decorators.http import require_GET
 
 from core.policies import may_see
 from core.ui.requests import person
-from migrator import selectors
+from migrator.selectors import services as selectors
 
 
 @require_GET
