@@ -22,6 +22,7 @@ from core.errors import Conflict
 from core.selectors import current_stop
 from migrator.choices import STEP_BEHIND, RehearsalMark, Reversibility
 from migrator.models import FreezeWindow, Override, Plan, RehearsalPolicy, RopeCheck, Step
+from migrator.runners.registry import runner_of
 from migrator.selectors.rehearsals import rehearsals_that_count
 
 if TYPE_CHECKING:
@@ -126,6 +127,8 @@ def _way_back(step: Step) -> Iterable[Reason]:
 
 def _rehearsed(step: Step) -> Iterable[Reason]:
     if step.reversibility == Reversibility.ONE_WAY or getattr(step, "rollback", None) is None:
+        return
+    if not runner_of(step.kind).needs_rehearsal:
         return
     policy = policy_for(step.plan)
     link = _plan_link(step, f"step-{step.pk}")

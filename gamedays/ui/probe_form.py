@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from core.errors import Conflict, Invalid
 from core.fields import Field
+from core.ui.shown import Shown
 from gamedays.operations.probe_drafts import (
     ABORT_AFTER,
     ATTEMPTS,
@@ -25,16 +26,6 @@ if TYPE_CHECKING:
     from gamedays.models import Probe
     from gamedays.operations.probe_trials import Trial
     from gamedays.probes.base import Kind
-
-
-@dataclass
-class Shown:
-    """A field with what was typed and what is wrong with it. `name` is the input's."""
-
-    field: Field
-    name: str
-    value: str
-    error: str = ""
 
 
 @dataclass

@@ -138,12 +138,11 @@ class Conductor(Homeward):
     def _not_taken(self, trial: Trial, why: str) -> float | None:
         """Refused where nothing of ours stands; otherwise it goes back, three-way."""
         try:
-            stand = self._runner(trial).stand(self._order(trial), trial.before, self._world.hands)
+            runner, order = self._runner(trial), self._order(trial)
+            ours = runner.anything_of_ours(order, trial.before, self._world.hands)
         except (ClusterUnreachable, StepRefusedError):
-            return self._turn_round(trial, why)
-        if stand is Stand.OURS:
-            return self._turn_round(trial, why)
-        return self._refuse(trial, why)
+            ours = True  # nobody knows: the way back looks again
+        return self._turn_round(trial, why) if ours else self._refuse(trial, why)
 
     def _judging(self, trial: Trial) -> float | None:
         if trial.exposes and not self._may_change:

@@ -138,20 +138,25 @@ class Apply(Runner):
             for document, was in zip(_wanted(order), before["objects"], strict=True)
         )
 
+    def anything_of_ours(self, order: Order, before: Mapping[str, Any], hands: Hands) -> bool:
+        return any(
+            _stand(_read(hands, document), was) is Stand.OURS
+            and not objects.same(was["ours"], was["former"])
+            for document, was in zip(_wanted(order), before["objects"], strict=True)
+        )
+
     def undo(self, order: Order, before: Mapping[str, Any], hands: Hands) -> None:
         pairs = list(zip(_wanted(order), before["objects"], strict=True))
         # The last first: what was applied later may need what came before it.
+        # One that somebody else changed keeps none of the others from going back.
+        foreign: ForeignChangeError | None = None
         for document, was in reversed(pairs):
-            found = _read(hands, document)
-            if _is_former(found, was):
-                continue
-            if found is None or _stand(found, was) is not Stand.OURS:
-                raise ForeignChangeError(_FOREIGN.format(was["name"]), wrote=True)
-            if not was["uid"]:
-                _remove(document, found, hands)
-            else:
-                kind = document["kind"]
-                objects.patch(hands.api, kind, found, _patch_back(was["former"]))
+            try:
+                _put_back(document, was, hands)
+            except ForeignChangeError as error:
+                foreign = foreign or error
+        if foreign is not None:
+            raise foreign
 
     def fingerprint(self, order: Order, before: Mapping[str, Any], hands: Hands) -> Object:
         return {
@@ -262,6 +267,18 @@ def _is_former(found: Object | None, was: Mapping[str, Any]) -> bool:
         return False
     now = {place: _at(found, _split(place)) for place in was["former"]}
     return objects.same(now, was["former"])
+
+
+def _put_back(document: Object, was: Mapping[str, Any], hands: Hands) -> None:
+    found = _read(hands, document)
+    if _is_former(found, was):
+        return
+    if found is None or _stand(found, was) is not Stand.OURS:
+        raise ForeignChangeError(_FOREIGN.format(was["name"]), wrote=True)
+    if was["uid"]:
+        objects.patch(hands.api, document["kind"], found, _patch_back(was["former"]))
+    else:
+        _remove(document, found, hands)
 
 
 def _patch_back(former: Mapping[str, Any]) -> Object:

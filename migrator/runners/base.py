@@ -157,6 +157,8 @@ class Runner:
     returns_by_itself: ClassVar[bool] = True
     """When a bound breaks it goes back without asking; otherwise it waits for a person."""
     can_rehearse: ClassVar[bool] = True
+    needs_rehearsal: ClassVar[bool] = True
+    """False where nothing is touched, and so nothing has to be undone."""
     may_be_way_back: ClassVar[bool] = True
     ticks_at_once: ClassVar[bool] = True
     """Its list may be ticked as soon as it has begun; else once a look says `may_tick`."""
@@ -210,6 +212,10 @@ class Runner:
     def is_back(self, order: Order, before: Mapping[str, Any], hands: Hands) -> bool:
         """Whether it is as it was, as far as this step is about it. Errors as `stand`."""
         return self.stand(order, before, hands) is Stand.ORIGINAL
+
+    def anything_of_ours(self, order: Order, before: Mapping[str, Any], hands: Hands) -> bool:
+        """Whether even a part of the change stands. Errors as `stand`."""
+        return self.stand(order, before, hands) is Stand.OURS
 
     def why_no_restore(self, parameters: Mapping[str, Any]) -> str:
         """Why what the step writes down is no way back; empty: it is one."""

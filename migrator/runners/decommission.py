@@ -84,7 +84,7 @@ class Decommission(Runner):
         if hands.envoys.count == 0:
             raise StepRefusedError(
                 "Nobody has said where this cluster's Envoys tell their figures, so silence could "
-                "not be measured. A lead names them on the cluster's steps page.",
+                "not be measured. A lead names them on the cluster's page.",
                 code="no_envoys",
             )
         before: Object = {

@@ -48,7 +48,7 @@ def name_of(document: Object) -> str:
 
 
 def leaves(document: Any, place: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:
-    """Path → value of everything that a manifest sets, as a merge patch sees it: lists are whole."""
+    """Path → value of all that a manifest sets, as a merge patch sees it: lists are whole."""
     if not isinstance(document, dict) or not document:
         return {place: document}
     found: dict[tuple[str, ...], Any] = {}
@@ -86,7 +86,7 @@ def nested(values: dict[tuple[str, ...], Any]) -> Object:
 
 def _require(document: Any) -> None:
     if not isinstance(document, dict) or not isinstance(document.get("metadata"), dict):
-        raise ValueError("every document has to be an object with kind and metadata.")
+        raise ValueError("every document has to be an object with kind and metadata.")  # noqa: TRY004
     kind, version = document.get("kind"), document.get("apiVersion")
     if kind not in KINDS:
         raise ValueError(

@@ -30,7 +30,6 @@ class Manual(Runner):
     icon = "list-check"
     touches_cluster: ClassVar[bool] = False
     returns_by_itself: ClassVar[bool] = False
-    can_rehearse: ClassVar[bool] = False
     return_s: ClassVar[float] = 86400.0
     return_again_s: ClassVar[float] = 600.0
     """A tick makes the row due at once."""

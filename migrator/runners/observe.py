@@ -22,6 +22,7 @@ class Observe(Runner):
     touches_cluster = False
     returns_by_itself = False
     can_rehearse = False
+    needs_rehearsal = False
     unknown_s = 3600.0
     fields = (
         Field(

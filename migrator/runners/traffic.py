@@ -231,7 +231,7 @@ class Traffic(Runner):
         if hands.envoys.count == 0:
             raise StepRefusedError(
                 "Nobody has said where this cluster's Envoys tell their figures, so nothing could "
-                "be judged. A lead names them on the cluster's steps page.",
+                "be judged. A lead names them on the cluster's page.",
                 code="no_envoys",
             )
         ports = weights.ports(found, halves)

@@ -31,11 +31,8 @@ def rehearsals_of(step: Step) -> list[Rehearsed]:
     A rehearsal on QA counts for production as *on a stand-in cluster*, while the step does the same
     there and both clusters run the same minor version of Kubernetes.
     """
-    own = StepRehearsal.objects.filter(step=step, step_version=step.version)
-    found = [
-        _as(each, RehearsalMark(each.mark), step.plan.cluster.name)
-        for each in own.select_related("by")
-    ]
+    own = [each for each in _own(step) if each.step_version == step.version]
+    found = [_as(each, RehearsalMark(each.mark), step.plan.cluster.name) for each in own]
     if step.plan.stage == Stage.PRODUCTION:
         found += _of_stand_in(step)
     return sorted(found, key=lambda each: each.at, reverse=True)
@@ -48,6 +45,13 @@ def rehearsals_that_count(step: Step, accepted: Collection[str]) -> list[Rehears
     if done and not done[0].succeeded:
         return []
     return [each for each in everything if each.succeeded and each.mark in accepted]
+
+
+def _own(step: Step) -> list[StepRehearsal]:
+    """Without a query of its own where the page fetched them for every step together."""
+    if "rehearsals" in getattr(step, "_prefetched_objects_cache", {}):
+        return list(step.rehearsals.all())
+    return list(step.rehearsals.select_related("by"))
 
 
 def _of_stand_in(step: Step) -> list[Rehearsed]:

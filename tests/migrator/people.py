@@ -10,8 +10,17 @@ from django.utils import timezone
 
 from core.choices import Stage
 from core.models import Cluster
-from migrator.choices import RehearsalMark
-from migrator.models import EnvoyListeners, Plan, RehearsalPolicy, Service, Step, StepRehearsal
+from migrator.choices import AttemptState, Direction, RehearsalMark
+from migrator.models import (
+    Attempt,
+    EnvoyListeners,
+    Plan,
+    RehearsalPolicy,
+    Service,
+    Step,
+    StepLease,
+    StepRehearsal,
+)
 from migrator.operations.drafts import RollbackDraft, StepDraft
 from migrator.operations.plan_editing import add_step
 from migrator.operations.plans import create_plan
@@ -85,6 +94,34 @@ def rehearse(step: Step, cast: Cast, *, days_ago: int = 0) -> StepRehearsal:
     )
     RehearsalPolicy.objects.update_or_create(tier="", defaults={"walked_through": True})
     return made
+
+
+def make_attempt(shop: Shop) -> Attempt:
+    """An attempt as the engine leaves it while it watches; no worker has it, and no slot."""
+    step = shop.plan.steps.order_by("position").first()
+    assert step is not None
+    now = timezone.now()
+    attempt = Attempt.objects.create(
+        step=step,
+        plan=shop.plan,
+        cluster=shop.plan.cluster,
+        direction=Direction.FORWARD,
+        step_version=step.version,
+        kind=step.kind,
+        parameters=step.parameters,
+        state=AttemptState.JUDGING,
+        before={"percent": 0},
+        diff=["HTTPProxy shop/shop: shop 0% → 1%"],
+        seen={
+            "sentence": "12 requests on Kubernetes, 0 server errors.",
+            "figures": {"kubernetes": {"requests": 12, "errors": 0}},
+        },
+        due_at=now + dt.timedelta(hours=1),
+        changed_at=now,
+        asked_by=shop.cast.erik,
+    )
+    StepLease.objects.create(attempt=attempt)
+    return attempt
 
 
 def production_cluster(cast: Cast) -> Cluster:

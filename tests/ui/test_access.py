@@ -10,7 +10,8 @@ from django.test import Client
 from gamedays.choices import FindingStatus, GamedayState, InjectionState, Verdict
 from gamedays.models import Finding, Gameday, Injection
 from gamedays.selectors import week
-from migrator.models import Service
+from migrator.models import Attempt
+from tests.migrator.people import make_attempt, make_shop
 from tests.people import Cast, book
 from tests.ui import factories
 from tests.ui.conftest import As
@@ -20,6 +21,8 @@ TEAM = {"lea": 200, "erik": 200, "vera": 200, "otto": 404, "olga": 200, None: 30
 RUNNERS = {"lea": 200, "erik": 200, "vera": 403, "otto": 404, "olga": 200, None: 302}
 LEADS = {"lea": 200, "erik": 403, "vera": 403, "otto": 404, "olga": 200, None: 302}
 BOOKERS = {"lea": 200, "erik": 403, "vera": 403, "otto": 403, "olga": 200, None: 302}
+BOOKERS_OF_ANY = {"lea": 200, "erik": 403, "vera": 403, "otto": 200, "olga": 200, None: 302}
+"""Templates belong to everybody: a lead of any team writes them, and Otto leads one."""
 
 PAGES: dict[str, dict[str | None, int]] = {
     "/": EVERYBODY,
@@ -48,6 +51,23 @@ PAGES: dict[str, dict[str | None, int]] = {
     "/clusters/qa-range/probes/shop/": RUNNERS,
     "/clusters/qa-range/metrics/": LEADS,
     "/services/shop/": TEAM,
+    "/plans/": EVERYBODY,
+    "/plans/{plan}/": TEAM,
+    "/plans/{plan}/live/": TEAM,
+    "/plans/{plan}/clone/": LEADS,
+    "/plans/{plan}/steps/new/": RUNNERS,
+    "/plans/{plan}/steps/new/?kind=traffic": RUNNERS,
+    "/steps/{step}/edit/": RUNNERS,
+    "/attempts/{attempt}/": TEAM,
+    "/attempts/{attempt}/live/": TEAM,
+    "/services/shop/plan/": LEADS,
+    "/templates/": EVERYBODY,
+    "/templates/stateless-http/": EVERYBODY,
+    "/templates/new/": BOOKERS_OF_ANY,
+    "/templates/stateless-http/steps/0/": BOOKERS_OF_ANY,
+    "/freezes/": EVERYBODY,
+    "/rehearsal-policy/": EVERYBODY,
+    "/clusters/qa-range/envoys/": LEADS,
     "/login/": {"lea": 302, "erik": 302, "vera": 302, "otto": 302, "olga": 302, None: 200},
     "/nowhere/": {"lea": 404, "erik": 404, "vera": 404, "otto": 404, "olga": 404, None: 302},
     "/scenarios/no-such-thing/": {**dict.fromkeys(["lea", "vera", "otto"], 404), None: 302},
@@ -61,6 +81,7 @@ class Story:
     run: Injection
     finding: Finding
     gameday: Gameday
+    attempt: Attempt
 
 
 @pytest.fixture
@@ -69,13 +90,20 @@ def story(cast: Cast) -> Story:
     factories.make_samples(run, factories.make_probes(cast))
     factories.make_pods(run)
     finding = factories.make_finding(cast, run)
-    Service.objects.create(name="Shop", slug="shop", team=cast.team, cluster=cast.cluster)
-    return Story(run=run, finding=finding, gameday=book(cast))
+    attempt = make_attempt(make_shop(cast, 1))
+    return Story(run=run, finding=finding, gameday=book(cast), attempt=attempt)
 
 
 @pytest.mark.parametrize("path", PAGES)
 def test_each_page_opens_for_whom_it_is(path: str, story: Story, client_of: As) -> None:
-    address = path.format(run=story.run.pk, finding=story.finding.pk, gameday=story.gameday.pk)
+    address = path.format(
+        run=story.run.pk,
+        finding=story.finding.pk,
+        gameday=story.gameday.pk,
+        plan=story.attempt.plan_id,
+        step=story.attempt.step_id,
+        attempt=story.attempt.pk,
+    )
     seen = {who: client_of(who).get(address).status_code for who in PAGES[path]}
     if path == "/nowhere/":
         # The login wall stands before the router's 404 only for addresses that exist.
@@ -85,7 +113,8 @@ def test_each_page_opens_for_whom_it_is(path: str, story: Story, client_of: As) 
 
 def test_an_outsiders_pages_name_nothing_of_the_team(story: Story, client_of: As) -> None:
     otto = client_of("otto")
-    for path in ("/", "/gamedays/", "/findings/", "/findings/?view=board", "/clusters/", "/strip/"):
+    lists = ("/", "/gamedays/", "/findings/", "/findings/?view=board", "/clusters/", "/strip/")
+    for path in (*lists, "/plans/", "/freezes/"):
         text = otto.get(path).content.decode()
         assert "qa-range" not in text
         assert story.finding.title not in text
@@ -151,6 +180,9 @@ def test_nothing_changes_by_a_get(story: Story, client_of: As) -> None:
         f"/findings/{story.finding.pk}/verify/",
         f"/findings/{story.finding.pk}/status/",
         "/logout/",
+        f"/steps/{story.attempt.step_id}/start/",
+        f"/attempts/{story.attempt.pk}/back/",
+        f"/plans/{story.attempt.plan_id}/back/",
     ):
         assert lea.get(path).status_code == 405, path
 

@@ -10,8 +10,11 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import URLPattern, URLResolver, get_resolver
+from django.utils import timezone
 
 from gamedays.choices import InjectionState, Verdict
+from migrator.models import FreezeWindow, Override
+from tests.migrator.people import make_attempt, make_shop
 from tests.people import Cast, book
 from tests.ui import factories
 from tests.ui.conftest import As
@@ -19,6 +22,7 @@ from tests.ui.conftest import As
 TEAM = {"lea", "erik", "vera", "olga"}
 RUNNERS = {"lea", "erik", "olga"}
 LEADS = {"lea", "olga"}
+LEADS_OF_ANY = {"lea", "otto", "olga"}
 ALL = {"lea", "erik", "vera", "otto", "olga"}
 
 VERBS: dict[str, tuple[str, set[str]]] = {
@@ -42,6 +46,37 @@ VERBS: dict[str, tuple[str, set[str]]] = {
     "set_stop": ("/emergency/set/", TEAM),
     # Otto leads a team without a cluster: there is nothing that he could let go on.
     "release_stop": ("/emergency/release/", LEADS),
+    "new_plan": ("/services/shop/plan/", LEADS),
+    "clone_plan": ("/plans/{plan}/clone/", LEADS),
+    "archive_plan": ("/plans/{plan}/archive/", LEADS),
+    "go_back": ("/plans/{plan}/back/", RUNNERS),
+    "check_rope": ("/plans/{plan}/rope/", TEAM),
+    "new_step": ("/plans/{plan}/steps/new/?kind=manual", RUNNERS),
+    "edit_step": ("/steps/{step}/edit/", RUNNERS),
+    "start_step": ("/steps/{step}/start/", RUNNERS),
+    "rehearse_step": ("/steps/{step}/rehearse/", RUNNERS),
+    "walk_through": ("/steps/{step}/walk-through/", RUNNERS),
+    "skip_step": ("/steps/{step}/skip/", LEADS),
+    "take_skip_back": ("/steps/{step}/unskip/", LEADS),
+    "sign_off": ("/steps/{step}/sign-off/", RUNNERS),
+    "move_step": ("/steps/{step}/move/", RUNNERS),
+    "remove_step": ("/steps/{step}/remove/", RUNNERS),
+    "sign_override": ("/steps/{step}/override/", LEADS),
+    "withdraw_override": ("/overrides/{override}/withdraw/", LEADS),
+    "turn_round": ("/attempts/{attempt}/back/", TEAM),
+    "continue_step": ("/attempts/{attempt}/continue/", RUNNERS),
+    "return_by_hand": ("/attempts/{attempt}/by-hand/", LEADS),
+    "tick": ("/attempts/{attempt}/tick/", RUNNERS),
+    "new_template": ("/templates/new/", LEADS_OF_ANY),
+    "template": ("/templates/stateless-http/", LEADS_OF_ANY),
+    "template_step": ("/templates/stateless-http/steps/0/", LEADS_OF_ANY),
+    "arrange_step": ("/templates/stateless-http/steps/0/arrange/", LEADS_OF_ANY),
+    "archive_template": ("/templates/stateless-http/archive/", LEADS_OF_ANY),
+    # Otto leads a team, but not the cluster's: to him it does not exist.
+    "freezes": ("/freezes/", LEADS),
+    "lift_freeze": ("/freezes/{freeze}/lift/", LEADS),
+    "rehearsal_policy": ("/rehearsal-policy/", {"olga"}),
+    "cluster_envoys": ("/clusters/qa-range/envoys/", LEADS),
 }
 FORMS: dict[str, dict[str, str]] = {
     "add_note": {"text": "seen"},
@@ -57,13 +92,33 @@ FORMS: dict[str, dict[str, str]] = {
     "cluster_metrics": {"url": "http://10.0.0.1:9090"},
     "by_hand": {"reason": "done", "seen": "looked"},
     "release_stop": {"reason": "because"},
+    "new_plan": {"cluster": "qa-range"},
+    "clone_plan": {"service": "shop", "cluster": "qa-range"},
+    "new_step": {"title": "t", "parameters.items": "one"},
+    "edit_step": {"version": "1", "title": "t"},
+    "walk_through": {"minutes": "3", "notes": "we did", "succeeded": "yes"},
+    "skip_step": {"reason": "not needed"},
+    "sign_off": {"reason": "it is right"},
+    "move_step": {"version": "1", "way": "later"},
+    "remove_step": {"version": "1"},
+    "sign_override": {"code": "frozen", "reason": "because", "hours": "2"},
+    "return_by_hand": {"reason": "put right"},
+    "tick": {"part": "do", "item": "0"},
+    "new_template": {"title": "Ours"},
+    "template": {"version": "1", "title": "Stateless", "description": ""},
+    "template_step": {"version": "1", "title": "t"},
+    "arrange_step": {"version": "1", "what": "later"},
+    "freezes": {"cluster": "qa-range", "why": "sale"},
+    "rehearsal_policy": {"days": "10", "real_route": "on"},
+    "cluster_envoys": {"urls": "http://10.0.0.1:8002"},
 }  # fmt: skip
 ELSEWHERE = {
     "login", "logout", "you", "choose_theme",
     # Read only.
     "healthz", "robots", "week", "setups", "strip", "gamedays", "gameday", "run", "run_live",
     "run_samples", "emergency", "findings", "finding", "scenarios", "scenario", "clusters",
-    "cluster", "services", "service",
+    "cluster", "services", "service", "plans", "plan", "plan_live", "attempt", "attempt_live",
+    "templates",
 }  # fmt: skip
 """Addresses that change nothing of a team's."""
 _WRITES = ("INSERT", "UPDATE", "DELETE")
@@ -75,7 +130,29 @@ def places(cast: Cast) -> dict[str, object]:
     ended = factories.make_run(cast, verdict=Verdict.BROKE, judgement=factories.BROKE)
     finding = factories.make_finding(cast, ended)
     stuck = factories.make_run(cast, InjectionState.UNDO_STUCK)
+    shop = make_shop(cast, 1)
+    attempt = make_attempt(shop)
+    freeze = FreezeWindow.objects.create(
+        cluster=cast.cluster,
+        starts_at=timezone.now(),
+        ends_at=timezone.now() + dt.timedelta(hours=2),
+        why="A sale",
+        declared_by=cast.lea,
+    )
+    signed = Override.objects.create(
+        plan=shop.plan,
+        step=attempt.step,
+        code="frozen",
+        reason="because",
+        signed_by=cast.lea,
+        expires_at=timezone.now() + dt.timedelta(hours=1),
+    )
     return {
+        "plan": shop.plan.pk,
+        "step": attempt.step_id,
+        "attempt": attempt.pk,
+        "freeze": freeze.pk,
+        "override": signed.pk,
         "gameday": book(cast, starts_in=dt.timedelta(days=2)).pk,
         "run": ended.pk,
         "finding": finding.pk,
