@@ -198,8 +198,7 @@ def _within_reach(step: Step) -> Iterable[Reason]:
     newest = RopeCheck.objects.filter(plan=step.plan_id).first()
     if newest is None or newest.within_reach:
         return
-    wrong = next((line for line in newest.lines if line.get("passed") is not True), {})
-    why = str(wrong.get("sentence", "it could not be looked at."))
+    why = newest.why
     lost = newest.within_reach is False
     yield Reason(
         code="not_within_reach" if lost else "reach_unknown",

@@ -43,7 +43,7 @@ def load_sample_data(*, password: str) -> list[Login]:
             "name": "Shop",
             "team": team,
             "description": "Takes orders. Half of it still runs on the legacy machine.",
-            "namespace": "default",
+            "namespace": "shop",
             "workload": "shop",
             "route": "shop",
         },

@@ -25,6 +25,14 @@ class RopeCheck(models.Model):
     def __str__(self) -> str:
         return f"{self.plan} at {self.at}"
 
+    @property
+    def why(self) -> str:
+        """The first thing that was not there, or could not be looked at."""
+        for line in self.lines:
+            if line.get("passed") is not True:
+                return str(line.get("sentence", ""))
+        return "it could not be looked at."
+
 
 class EnvoyListeners(models.Model):
     """Where the Envoys of a cluster tell their own figures: every one of them, or shares lie."""

@@ -193,4 +193,4 @@ def rolled_out(found: Object) -> tuple[bool, str]:
 
 
 def _opt_in(namespace: str) -> str:
-    return f"`belay cluster onboard … --migrates-in {namespace}` (SECURITY.md says what it gives)"
+    return f"`belay cluster onboard … --migrates-in {namespace}`; SECURITY.md says what it gives"

@@ -235,12 +235,10 @@ def rope_of(plan: Plan, steps: Iterable[StepView]) -> Rope:
             check=check,
         )
     if check is not None and check.within_reach is not True:
-        wrong = next((line for line in check.lines if line.get("passed") is not True), {})
-        why = str(wrong.get("sentence", "it could not be looked at."))
         lost = check.within_reach is False
         word = "Not within reach" if lost else "Unknown"
         return Rope(
-            sentence=f"{word}: {why}",
+            sentence=f"{word}: {check.why}",
             mark="not_within_reach" if lost else "reach_unknown",
             check=check,
         )

@@ -38,7 +38,8 @@ def templates(request: HttpRequest) -> HttpResponse:
 def new_template(request: HttpRequest) -> HttpResponse:
     user = person(request)
     policies.require_template_author(user)
-    typed, errors = request.POST, {}
+    typed = request.POST
+    errors: Mapping[str, str] = {}
     if request.method == "POST":
         try:
             made = verbs.create_template(

@@ -58,7 +58,7 @@ class Kind:
     conduct: Callable[[uuid.UUID, int, threading.Event], None]
 
 
-KINDS = {
+KINDS: dict[str, Callable[[], Kind]] = {
     "faults": lambda: Kind(book=LeaseTable(), conduct=_undo_fault),
     "steps": lambda: Kind(book=StepLeases(), conduct=_take_back_step),
 }
