@@ -192,7 +192,7 @@ def _pem(field: Field, text: str) -> str:
 def _require_bounds(field: Field, number: float) -> None:
     low, high = field.minimum, field.maximum
     if (low is not None and number < low) or (high is not None and number > high):
-        unit = f" {field.unit}" if field.unit else ""
+        unit = field.unit if not field.unit or field.unit.startswith("%") else f" {field.unit}"
         bounds = (
             f"{low:g} to {high:g}"
             if low is not None and high is not None

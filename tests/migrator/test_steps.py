@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import uuid
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -64,7 +66,7 @@ def verbs(shop: Shop) -> dict[str, Any]:
     }
 
 
-LEADS = {
+LEADS: dict[str, Callable[[Shop, User], object]] = {
     "skip": lambda shop, who: skip_step(actor=who, step=shop.step(1), reason="not needed"),
     "unskip": lambda shop, who: take_skip_back(actor=who, step=shop.step(1)),
     "by hand": lambda shop, who: resolve_by_hand(
@@ -146,8 +148,6 @@ def test_a_fault_and_a_step_exclude_each_other_on_qa(shop: Shop) -> None:
 
 
 def shop_id() -> Any:
-    import uuid  # noqa: PLC0415
-
     return uuid.uuid4()
 
 

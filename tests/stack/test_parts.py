@@ -94,7 +94,7 @@ def test_who_undoes_stops_while_the_cluster_and_the_database_still_live(stack: S
         *belay_programs(stack, with_range=True),
     ]
     assert stop_waves(programs) == [
-        ["web", "worker-default", "worker-faults", "worker-steps", "beat"],
+        ["web", "worker-default", "worker-steps", "worker-faults", "beat"],
         ["watchdog"],
         ["range"],
         ["postgres", "redis"],
