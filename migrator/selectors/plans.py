@@ -24,6 +24,7 @@ from migrator.models import (
     Step,
     StepRehearsal,
 )
+from migrator.runners.checks import CHECKS
 from migrator.runners.registry import RESTORE, RUNNERS
 from migrator.selectors.rehearsals import Rehearsed, rehearsals_of
 
@@ -110,6 +111,7 @@ class StepView:
     kind_title: str
     icon: str
     what: str
+    check: str
     way_back: str
     rehearsals: list[Rehearsed]
     overrides: list[Override]
@@ -263,6 +265,12 @@ def open_overrides(steps: Iterable[StepView]) -> list[Override]:
     ]
 
 
+def check_in_words(kind: str, parameters: dict[str, object]) -> str:
+    found = CHECKS.get(kind)
+    words = found.in_words(parameters) if found else kind
+    return words[:1].upper() + words[1:]
+
+
 def way_back_in_words(step: Step) -> str:
     rollback = getattr(step, "rollback", None)
     if rollback is None:
@@ -270,7 +278,8 @@ def way_back_in_words(step: Step) -> str:
     if rollback.kind == RESTORE:
         return "Put back what the step wrote down before it changed anything."
     runner = RUNNERS.get(rollback.kind)
-    return runner.in_words(rollback.parameters).capitalize() if runner else rollback.kind
+    words = runner.in_words(rollback.parameters) if runner else rollback.kind
+    return words[:1].upper() + words[1:]
 
 
 def _reach_sentence(done: list[StepView]) -> str:
@@ -312,6 +321,7 @@ def _view(step: Step, proved: dict[str, str]) -> StepView:
         kind_title=runner.title if runner else step.kind,
         icon=runner.icon if runner else "help-circle",
         what=runner.in_words(step.parameters) if runner else "",
+        check=check_in_words(step.check_kind, step.check_parameters),
         way_back=way_back_in_words(step),
         rehearsals=rehearsals_of(step),
         overrides=list(step.overrides.all()),

@@ -277,4 +277,8 @@ def _prefixed(prefix: str, parameters: Mapping[str, object]) -> dict[str, object
 
 
 def _as_typed(values: Mapping[str, object]) -> dict[str, str]:
-    return {name: "" if value is None else str(value) for name, value in values.items()}
+    """A share of 5.0 is written as people write it."""
+    return {
+        name: "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+        for name, value in values.items()
+    }
