@@ -147,6 +147,7 @@ CELERY_TASK_ROUTES = {
     "migrator.tasks.conduct_step": {"queue": "steps"},
     # It asks production clusters too, and only this queue's worker holds their key.
     "migrator.tasks.check_ropes": {"queue": "steps"},
+    "migrator.tasks.check_rope": {"queue": "steps"},
 }
 # A message is only a hint: rows and their fences decide. It is taken off the queue when it is
 # received, so a lost worker never makes an injection run a second time.

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from django.urls import reverse
+from django.utils import timezone
 
 from core.choices import Stage
-from gamedays.choices import FindingStatus, Severity
-from gamedays.models import Finding
+from gamedays.choices import FindingStatus, InjectionState, Severity, Verdict
+from gamedays.models import Finding, Injection, RequiredProof
+from gamedays.selectors.words import scenario_title
 from migrator.gates import Reason, sibling
 
 if TYPE_CHECKING:
@@ -21,7 +25,8 @@ BLOCKING = (Severity.HIGH, Severity.CRITICAL)
 
 
 def hold_back(step: Step) -> Iterable[Reason]:
-    """Blocking findings on the cluster that the step's proofs come from."""
+    """Blocking findings, and proofs that are missing or stale, on the cluster that the step's
+    proofs come from."""
     cluster = _proving_ground(step)
     if cluster is None:
         return
@@ -37,6 +42,44 @@ def hold_back(step: Step) -> Iterable[Reason]:
             clears="Open the finding",
             link=reverse("finding", args=[finding.pk]),
         )
+
+    yield from _proofs(cluster)
+
+
+def _proofs(cluster: Cluster) -> Iterable[Reason]:
+    required = list(RequiredProof.objects.filter(cluster=cluster))
+    if not required:
+        return
+    newest = {
+        run.scenario_key: run
+        for run in Injection.objects.filter(
+            cluster=cluster,
+            scenario_key__in=[each.scenario_key for each in required],
+            state=InjectionState.CLEAN,
+        )
+        .order_by("scenario_key", "-ended_at")
+        .distinct("scenario_key")
+    }
+    for each in required:
+        run = newest.get(each.scenario_key)
+        title = scenario_title(each.scenario_key)
+        reason = partial(
+            Reason,
+            subject=each.scenario_key,
+            clears="Book a gameday with it",
+            link=f"{reverse('book')}?scenario={each.scenario_key}",
+        )
+        if run is None or run.verdict != Verdict.HELD:
+            seen = "was never run to its end" if run is None else "did not hold the last time"
+            yield reason(code="proof_missing", sentence=f"“{title}” {seen} on {cluster}.")
+            continue
+        age = timezone.now() - run.ended_at if run.ended_at else dt.timedelta.max
+        if age > dt.timedelta(weeks=each.weeks):
+            yield reason(
+                code="proof_stale",
+                sentence=f"“{title}” held on {cluster} {age.days} days ago; a proof counts for "
+                f"{each.weeks} weeks.",
+            )
 
 
 def _proving_ground(step: Step) -> Cluster | None:

@@ -60,7 +60,8 @@ ALLOWED: Final[dict[AttemptState, frozenset[AttemptState]]] = {
     _S.PREPARING: frozenset({_S.CHANGING, _S.REFUSED}),
     _S.CHANGING: frozenset({_S.JUDGING, _S.INTERRUPTED, _S.RETURNING, _S.REFUSED}),
     _S.JUDGING: frozenset({_S.DONE, _S.INTERRUPTED, _S.RETURNING}),
-    _S.INTERRUPTED: frozenset({_S.CHANGING, _S.JUDGING, _S.RETURNING}),
+    # Only of a way back that is a step of its own: nothing turns that round.
+    _S.INTERRUPTED: frozenset({_S.CHANGING, _S.JUDGING, _S.RETURNING, _S.RESOLVED_BY_HAND}),
     _S.RETURNING: frozenset({_S.PROVING, _S.STUCK}),
     _S.PROVING: frozenset({_S.RETURNED, _S.STUCK}),
     _S.STUCK: frozenset({_S.PROVING, _S.RETURNED, _S.RESOLVED_BY_HAND}),

@@ -10,7 +10,7 @@ from django.db import connection
 
 from migrator.execution import shell
 from migrator.operations.due import wake_due_attempts
-from migrator.operations.ropes import check_all_ropes
+from migrator.operations.ropes import check_all_ropes, check_rope_of
 
 _STOPPING = shell.Stopping()
 
@@ -37,6 +37,12 @@ def look_at_steps() -> None:
 def check_ropes() -> None:
     """Look whether the original state of every current plan is within reach."""
     check_all_ropes()
+
+
+@shared_task(name="migrator.tasks.check_rope", acks_late=False)
+def check_rope(plan_id: int, user_id: int) -> None:
+    """Look at one rope, for a page whose process may not."""
+    check_rope_of(plan_id, user_id)
 
 
 @worker_shutting_down.connect

@@ -2,35 +2,48 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import structlog
 from django.db import transaction
 from django.utils import timezone
 
+from core import kube
 from core.errors import DomainError
+from core.models import User
 from migrator import plan_policies as policies
 from migrator.execution import rope
 from migrator.execution.shell import HttpAsks, hands_for
 from migrator.models import Plan, RopeCheck, Step
 from migrator.operations.history import write_history
-
-if TYPE_CHECKING:
-    from core.models import User
+from migrator.operations.messages import send_check_rope
 
 log = structlog.get_logger(__name__)
 KEPT = 200
 """Looks that are kept of each plan: a week of hours, and those by hand."""
 
 
-def check_rope(*, actor: User, plan: Plan) -> RopeCheck:
-    """Look now. Everybody who may see the plan may.
+def check_rope(*, actor: User, plan: Plan) -> RopeCheck | None:
+    """Look now. Everybody who may see the plan may. None where this process may not look, because
+    another holds the key of production: a worker that does was asked.
 
     Raises:
         NotFound: an outsider.
     """
     policies.require_see(actor, plan)
+    try:
+        kube.credentials_of(plan.cluster)
+    except DomainError as error:
+        if error.code != "credential_key_missing":
+            raise
+        send_check_rope(plan.pk, actor.pk)
+        return None
     return _check(plan, actor)
+
+
+def check_rope_of(plan_id: int, user_id: int) -> None:
+    """What a page asked a worker for."""
+    plan = Plan.objects.select_related("service", "cluster").filter(pk=plan_id).first()
+    if plan is not None:
+        _check(plan, User.objects.filter(pk=user_id).first())
 
 
 def check_all_ropes() -> None:

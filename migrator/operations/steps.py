@@ -141,7 +141,7 @@ def continue_step(*, actor: User, attempt: Attempt) -> Attempt:
 
 
 def resolve_by_hand(*, actor: User, attempt: Attempt, reason: str) -> Attempt:
-    """Answer for a way back that is stuck: who, and what was seen. Leads only.
+    """Answer for a way back that is stuck or waits: who, and what was seen. Leads only.
 
     Raises:
         NotFound, NotAllowed; Invalid: no reason; Conflict: `not_stuck`.
@@ -152,7 +152,10 @@ def resolve_by_hand(*, actor: User, attempt: Attempt, reason: str) -> Attempt:
         lease = StepLease.objects.select_for_update().get(attempt=attempt)
         found = Attempt.objects.select_for_update(of=("self",)).select_related("plan", "step")
         attempt = found.get(pk=attempt.pk)
-        if attempt.state != AttemptState.STUCK:
+        back_waits = (
+            attempt.direction == Direction.BACK and attempt.state == AttemptState.INTERRUPTED
+        )
+        if attempt.state != AttemptState.STUCK and not back_waits:
             raise Conflict(
                 f"It is not stuck: it is {attempt.get_state_display().lower()}.", code="not_stuck"
             )

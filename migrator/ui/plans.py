@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
@@ -161,7 +162,9 @@ def go_back(request: HttpRequest, plan_id: int) -> HttpResponse:
 def check_the_rope(request: HttpRequest, plan_id: int) -> HttpResponse:
     user = person(request)
     found = selectors.plan_with_id(user, plan_id)
-    attempt(request, lambda: check_rope(actor=user, plan=found), "Looked.")
+    seen = attempt(request, lambda: check_rope(actor=user, plan=found))
+    if seen is None:
+        messages.info(request, "A worker was asked to look; what it sees stands here in a moment.")
     return redirect("plan", plan_id)
 
 

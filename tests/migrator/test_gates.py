@@ -14,7 +14,8 @@ from core.errors import Conflict, Invalid, NotAllowed
 from core.models import Cluster
 from core.operations.emergency import record_stop
 from gamedays.choices import FindingStatus, Severity, Verdict
-from gamedays.models import Finding
+from gamedays.models import Finding, Injection
+from gamedays.operations.proofs import require_proofs
 from migrator.choices import RehearsalMark, Reversibility, StepState
 from migrator.gates import Reason, reasons
 from migrator.models import Attempt, RehearsalPolicy, RopeCheck, Step, StepRehearsal
@@ -30,7 +31,7 @@ from migrator.operations.rehearsals import record_walk_through, set_rehearsal_po
 from migrator.operations.steps import sign_off_step, start_step
 from migrator.selectors.rehearsals import rehearsals_of
 from tests.migrator.people import Shop, make_shop, production_cluster, rehearse, traffic_draft
-from tests.people import Cast
+from tests.people import ETCD, Cast
 from tests.ui import factories
 
 pytestmark = pytest.mark.django_db
@@ -131,6 +132,27 @@ def test_a_blocking_finding_holds_until_it_is_proved_fixed(shop: Shop) -> None:
     [reason] = reasons(shop.step(1))
     assert (reason.code, reason.link) == ("blocking_finding", f"/findings/{finding.pk}/")
     assert refused(shop, shop.step(1)) == "blocking_finding"
+
+
+def test_required_proofs_are_missing_stale_or_there(shop: Shop) -> None:
+    cluster, lea = shop.cast.cluster, shop.cast.lea
+    with pytest.raises(NotAllowed):
+        require_proofs(actor=shop.cast.erik, cluster=cluster, weeks={ETCD: "4"})
+    with pytest.raises(Invalid, match="1 to 52"):
+        require_proofs(actor=lea, cluster=cluster, weeks={ETCD: "99"})
+    require_proofs(actor=lea, cluster=cluster, weeks={ETCD: "4"})
+    assert codes(shop.step(1)) == ["proof_missing"]
+    run = factories.make_run(shop.cast, verdict=Verdict.BROKE)
+    assert codes(shop.step(1)) == ["proof_missing"]
+    Injection.objects.filter(pk=run.pk).update(verdict=Verdict.HELD)
+    assert codes(shop.step(1)) == []
+    old = timezone.now() - dt.timedelta(weeks=5)
+    Injection.objects.filter(pk=run.pk).update(ended_at=old)
+    assert codes(shop.step(1)) == ["proof_stale"]
+    [reason] = reasons(shop.step(1))
+    assert reason.link == "/gamedays/book/?scenario=etcd-member-down"
+    require_proofs(actor=lea, cluster=cluster, weeks={})
+    assert codes(shop.step(1)) == []
 
 
 def test_a_lost_rope_holds(shop: Shop) -> None:

@@ -9,7 +9,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from core.choices import Stage
-from core.errors import Conflict, Invalid, NotAllowed, NotFound
+from core.errors import Conflict, DomainError, Invalid, NotAllowed, NotFound
 from migrator.choices import Reversibility, StepState
 from migrator.execution import rope
 from migrator.models import HistoryEntry, Plan, PlanTemplate, RopeCheck, Service, TemplateVersion
@@ -221,23 +221,43 @@ def hands(store: ObjectStore, asks: FakeAsks) -> Hands:
     return Hands(api=FakeApi(store), envoys=FakeEnvoys(), asks=asks, ticks=Ticks())
 
 
+def check(shop: Shop) -> RopeCheck:
+    seen = ropes.check_rope(actor=shop.cast.vera, plan=shop.plan)
+    assert seen is not None
+    return seen
+
+
+def test_a_process_without_the_key_of_production_asks_a_worker(
+    monkeypatch: pytest.MonkeyPatch, shop: Shop
+) -> None:
+    def no_key(*_: object) -> None:
+        raise DomainError("not here", code="credential_key_missing")
+
+    asked: list[tuple[int, int]] = []
+    monkeypatch.setattr("core.kube.credentials_of", no_key)
+    monkeypatch.setattr(ropes, "send_check_rope", lambda *keys: asked.append(keys))
+    assert ropes.check_rope(actor=shop.cast.vera, plan=shop.plan) is None
+    assert asked == [(shop.plan.pk, shop.cast.vera.pk)]
+    assert not RopeCheck.objects.exists(), "what nobody looked at is not written down"
+
+
 def test_the_rope_is_looked_at(monkeypatch: pytest.MonkeyPatch, shop: Shop) -> None:
     store, asks = ObjectStore(), FakeAsks()
     path = "/apis/projectcontour.io/v1/namespaces/shop/httpproxies/shop"
     store.put(path, proxy())
     asks.answers[LEGACY] = 200
     monkeypatch.setattr(ropes, "hands_for", lambda *_: hands(store, asks))
-    assert ropes.check_rope(actor=shop.cast.vera, plan=shop.plan).within_reach is True
+    assert check(shop).within_reach is True
     with pytest.raises(NotFound):
         ropes.check_rope(actor=shop.cast.otto, plan=shop.plan)
     asks.answers.clear()
-    lost = ropes.check_rope(actor=shop.cast.vera, plan=shop.plan)
+    lost = check(shop)
     assert lost.within_reach is False
     assert lost.why.startswith("legacy did not answer")
     assert plan_view(shop.plan).rope.sentence.startswith("Not within reach: legacy did not")
     asks.answers[LEGACY] = 200
     store.put(path, {"spec": {"routes": [{"services": [{"name": "shop", "port": 80}]}]}})
-    gone = ropes.check_rope(actor=shop.cast.vera, plan=shop.plan)
+    gone = check(shop)
     assert gone.within_reach is False
     assert "does not name shop-legacy and shop any more" in gone.why
     told = HistoryEntry.objects.filter(text__startswith="The rope was checked")

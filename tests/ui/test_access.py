@@ -68,6 +68,7 @@ PAGES: dict[str, dict[str | None, int]] = {
     "/freezes/": EVERYBODY,
     "/rehearsal-policy/": EVERYBODY,
     "/clusters/qa-range/envoys/": LEADS,
+    "/clusters/qa-range/proofs/": LEADS,
     "/login/": {"lea": 302, "erik": 302, "vera": 302, "otto": 302, "olga": 302, None: 200},
     "/nowhere/": {"lea": 404, "erik": 404, "vera": 404, "otto": 404, "olga": 404, None: 302},
     "/scenarios/no-such-thing/": {**dict.fromkeys(["lea", "vera", "otto"], 404), None: 302},

@@ -77,6 +77,7 @@ VERBS: dict[str, tuple[str, set[str]]] = {
     "lift_freeze": ("/freezes/{freeze}/lift/", LEADS),
     "rehearsal_policy": ("/rehearsal-policy/", {"olga"}),
     "cluster_envoys": ("/clusters/qa-range/envoys/", LEADS),
+    "required_proofs": ("/clusters/qa-range/proofs/", LEADS),
 }
 FORMS: dict[str, dict[str, str]] = {
     "add_note": {"text": "seen"},
@@ -110,6 +111,7 @@ FORMS: dict[str, dict[str, str]] = {
     "arrange_step": {"version": "1", "what": "later"},
     "freezes": {"cluster": "qa-range", "why": "sale"},
     "rehearsal_policy": {"days": "10", "real_route": "on"},
+    "required_proofs": {"etcd-member-down": "4"},
     "cluster_envoys": {"urls": "http://10.0.0.1:8002"},
 }  # fmt: skip
 ELSEWHERE = {
