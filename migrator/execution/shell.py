@@ -16,6 +16,7 @@ from core import kube, wire
 from core.addresses import require_allowed
 from core.errors import DomainError
 from core.lost_rows import with_deadline
+from migrator.choices import FINAL, UNTOUCHED, AttemptState, EntryKind
 from migrator.drivers.api import ClusterApi
 from migrator.drivers.envoys import EnvoyFigures
 from migrator.execution.clock import SystemClock
@@ -114,10 +115,38 @@ def conduct(
     log.info("conducting_step", attempt=str(attempt_id), fence=fence, undo_only=undo_only)
     try:
         drive(conductor, attempt_id, fence, stopping, world)
-    except Exception:
+    except Exception as error:
         log.exception("step_conductor_failed", attempt=str(attempt_id), fence=fence)
-        world.rows.give_up(attempt_id, fence)
+        leave_to_a_person(world, attempt_id, fence, type(error).__name__)
         raise
+
+
+def leave_to_a_person(world: World, attempt_id: uuid.UUID, fence: int, what: str) -> None:
+    """Whatever we did not think of is not tried for ever in silence: it is refused where nothing
+    was touched, and waits for a person where nobody is exposed. What exposes users goes back."""
+    trial = world.rows.read(attempt_id, fence)
+    if trial is None or trial.state in FINAL:
+        return
+    why = f"Belay failed in the middle of it ({what}; the worker's log says more)."
+    if trial.state in UNTOUCHED:
+        world.rows.move(
+            trial,
+            AttemptState.REFUSED,
+            text=f"Refused, nothing was changed. {why}",
+            reason=why,
+            ended_at=world.clock.now(),
+        )
+    elif trial.state in (AttemptState.CHANGING, AttemptState.JUDGING) and not trial.exposes:
+        world.rows.move(
+            trial,
+            AttemptState.INTERRUPTED,
+            kind=EntryKind.ALARM,
+            text=f"It waits for a person: {why}",
+            reason=why,
+        )
+        world.rows.rest(attempt_id, fence, again_s=3600.0)
+    else:
+        world.rows.give_up(attempt_id, fence)
 
 
 def drive(

@@ -34,6 +34,7 @@ from migrator.operations.steps import (
     tick_item,
     turn_round,
 )
+from migrator.runners.scale import Scale
 from tests.migrator.people import Shop, make_shop, rehearse, traffic_draft
 from tests.migrator.world import FlakyRows, Killed, StepWorld, Story, Trouble
 from tests.people import Cast, make_cast
@@ -367,6 +368,39 @@ def test_an_interrupted_step_can_be_taken_back(cast: Cast, world: StepWorld) -> 
     turn_round(actor=cast.vera, attempt=waits)
     assert story.go().state == _S.RETURNED
     assert world.store.objects[path]["spec"]["replicas"] == 2
+
+
+def test_what_nobody_thought_of_waits_for_a_person(
+    cast: Cast, world: StepWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("a bug")
+
+    shop = with_step(cast, "scale", SCALE)
+    scaled(world)
+    story = Story(start_step(actor=cast.erik, step=it(shop)), world)
+    live = story.to(_S.JUDGING)
+    monkeypatch.setattr(Scale, "judge", broken)
+    monkeypatch.setattr(shell, "make_world", world.world)
+    StepLease.objects.filter(attempt=live).update(held=False)
+    fence = shell.claim(live.pk)
+    assert fence is not None
+    with pytest.raises(RuntimeError):
+        shell.conduct(live.pk, fence, shell.Stopping())
+    live.refresh_from_db()
+    assert live.state == _S.INTERRUPTED
+    assert "RuntimeError" in live.reason
+    monkeypatch.setattr(Scale, "prepare", broken)
+    turn_round(actor=cast.erik, attempt=live)
+    story.conductor = None
+    assert story.go().state == _S.RETURNED
+    again = start_step(actor=cast.erik, step=it(shop))
+    fence = shell.claim(again.pk)
+    assert fence is not None
+    with pytest.raises(RuntimeError):
+        shell.conduct(again.pk, fence, shell.Stopping())
+    again.refresh_from_db()
+    assert again.state == _S.REFUSED
 
 
 def test_a_soak_holds_no_lease_and_no_thread(cast: Cast, world: StepWorld) -> None:
