@@ -30,6 +30,9 @@ BELAY_DB_DEADLINE_S = ENV.db_deadline_s
 BELAY_RANGE = ENV.qa_range
 """The name of the practice range that this installation raises."""
 BELAY_PROBE_ALLOW_LOOPBACK = ENV.probe_allow_loopback
+BELAY_STEP_GATES = ("gamedays.gates.hold_back",)
+"""Who else may hold a migration step back: functions from a step to `migrator.gates.Reason`s. The
+migrator knows them by their paths only."""
 BELAY_REHEARSAL_HOURS = ENV.rehearsal_hours
 """For how long a rehearsed undo counts before a fault; beyond it the rehearsal is repeated."""
 
@@ -139,7 +142,13 @@ CELERY_RESULT_BACKEND = None
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_DEFAULT_QUEUE = "default"
 # A short task must not wait behind a long one.
-CELERY_TASK_ROUTES = {"gamedays.tasks.conduct": {"queue": "faults"}}
+CELERY_TASK_ROUTES = {
+    "gamedays.tasks.conduct": {"queue": "faults"},
+    "migrator.tasks.conduct_step": {"queue": "steps"},
+    # It asks production clusters too, and only this queue's worker holds their key.
+    "migrator.tasks.check_ropes": {"queue": "steps"},
+    "migrator.tasks.check_rope": {"queue": "steps"},
+}
 # A message is only a hint: rows and their fences decide. It is taken off the queue when it is
 # received, so a lost worker never makes an injection run a second time.
 CELERY_TASK_ACKS_LATE = False
@@ -174,6 +183,16 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": schedule(run_every=1.0),
         # A worker that was away must not find an hour of looks waiting for it.
         "options": {"expires": 5},
+    },
+    "look-at-steps": {
+        "task": "migrator.tasks.look_at_steps",
+        "schedule": schedule(run_every=1.0),
+        "options": {"expires": 5},
+    },
+    "check-ropes": {
+        "task": "migrator.tasks.check_ropes",
+        "schedule": schedule(run_every=3600.0),
+        "options": {"expires": 1800},
     },
     "remove-orphaned-accounts": {
         "task": "gamedays.tasks.remove_orphaned_accounts",

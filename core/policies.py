@@ -17,10 +17,11 @@ _CAN_RUN = (Role.LEAD, Role.ENGINEER)
 
 def role_on(user: User, cluster: Cluster) -> Role | None:
     """The person's role in the cluster's team; None for an outsider."""
-    return _role_in(user, cluster.team_id)
+    return role_in(user, cluster.team_id)
 
 
-def _role_in(user: User, team_id: int) -> Role | None:
+def role_in(user: User, team_id: int) -> Role | None:
+    """The person's role in that team; None for an outsider."""
     if not user.is_active:
         return None
     if user.is_superuser:
@@ -35,12 +36,12 @@ def _role_in(user: User, team_id: int) -> Role | None:
 
 def may_keep_services(user: User, team: Team) -> bool:
     """Whether the person may write what the team's services are: its leads and engineers may."""
-    return _role_in(user, team.pk) in _CAN_RUN
+    return role_in(user, team.pk) in _CAN_RUN
 
 
 def require_keep_services(user: User, team: Team) -> None:
     """Raise `NotFound` for who is not in the team, `NotAllowed` for who may only read."""
-    if _role_in(user, team.pk) is None:
+    if role_in(user, team.pk) is None:
         raise NotFound("There is no such team among yours.")
     if not may_keep_services(user, team):
         raise NotAllowed(

@@ -8,28 +8,21 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
-from functools import wraps
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, cast
 
 import structlog
-from django.db import (
-    DatabaseError,
-    DataError,
-    InterfaceError,
-    OperationalError,
-    connection,
-    transaction,
-)
+from django.db import DataError, transaction
 from django.db.models import F
 from django.utils import timezone
 
+from core.lost_rows import with_deadline
 from core.redaction import redact, redact_shapes
 from gamedays.choices import ALLOWED, FINAL, Alarm, EntryKind, InjectionState
 from gamedays.execution.census import merge_census
 from gamedays.execution.judge import judge_run
 from gamedays.execution.pods import terminations
-from gamedays.execution.world import PodCensus, RowsLostError, Run, Sample
+from gamedays.execution.world import PodCensus, Run, Sample
 from gamedays.models import Injection, Lease, PodRecord, SampleBlock, TimelineEntry
 from gamedays.models.record import BLOCK_S
 from gamedays.operations.emergency import stopped_on_the_way
@@ -43,8 +36,6 @@ if TYPE_CHECKING:
     from gamedays.execution.rehearsal import Rehearsed
 
 log = structlog.get_logger(__name__)
-P = ParamSpec("P")
-R = TypeVar("R")
 _TEXTS = ("reason", "doubt", "recipe", "fingerprint")
 """Columns that hold what others said. By shape only: the recipe is acted on later."""
 _SAME_MOMENT = dt.timedelta(seconds=5)
@@ -61,33 +52,6 @@ _MARKED_BY: dict[str, str] = {
 _MARKS = ("armed", "injecting", "bitten", "undo_asked", "undone", "restored")
 
 
-def _deadline(method: Callable[P, R]) -> Callable[P, R]:
-    """Any sign that the connection is gone becomes `RowsLostError`, and the connection is dropped:
-    whether the last statement was committed is then unknown until the row is read again."""
-
-    @wraps(method)
-    def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return method(*args, **kwargs)
-        except (OperationalError, InterfaceError) as error:
-            _drop_connection()
-            raise RowsLostError(str(error)) from error
-        except DatabaseError as error:
-            if connection.connection is not None and not connection.connection.closed:
-                raise
-            _drop_connection()
-            raise RowsLostError(str(error)) from error
-
-    return call
-
-
-def _drop_connection() -> None:
-    try:
-        connection.close()
-    except (DatabaseError, InterfaceError):
-        connection.connection = None
-
-
 class Journal:
     """`Rows` of the step functions, on PostgreSQL."""
 
@@ -97,17 +61,17 @@ class Journal:
         """Blocks that hold what was not committed yet: whoever drained them has them no more, so
         that a database that was away costs no sample."""
 
-    @_deadline
+    @with_deadline
     def read(self, injection_id: uuid.UUID, fence: int) -> Run | None:
         # Asked four times a second for every live fault: no table is joined that is rarely told of.
         row = Injection.objects.filter(pk=injection_id, lease__fence=fence).first()
         return _as_run(row, fence) if row else None
 
-    @_deadline
+    @with_deadline
     def renew(self, injection_id: uuid.UUID, fence: int) -> bool:
         return _prove_fence(injection_id, fence)
 
-    @_deadline
+    @with_deadline
     def move(
         self,
         run: Run,
@@ -140,13 +104,13 @@ class Journal:
                 end_injection(run.id)
         return self.read(run.id, run.fence)
 
-    @_deadline
+    @with_deadline
     def write_entry(
         self, run: Run, *, kind: EntryKind, text: str, data: Mapping[str, Any] | None = None
     ) -> None:
         _entry(run.id, kind, text, data or {})
 
-    @_deadline
+    @with_deadline
     def write_samples(self, run: Run, samples: Iterable[Sample]) -> None:
         for sample in samples:
             second = sample.at.replace(microsecond=0)
@@ -185,7 +149,7 @@ class Journal:
         self._unwritten.clear()
         self._forget_old_blocks()
 
-    @_deadline
+    @with_deadline
     def write_census(self, run: Run, census: PodCensus) -> None:
         try:
             self._write_census(run, census)
@@ -225,17 +189,17 @@ class Journal:
             if run.marks.get("injecting"):
                 _alarm_of_terminations(run, list(known.values()))
 
-    @_deadline
+    @with_deadline
     def write_rehearsals(self, run: Run, results: Iterable[Rehearsed]) -> None:
         with transaction.atomic():
             if _prove_fence(run.id, run.fence):
                 store_rehearsals(run.id, results)
 
-    @_deadline
+    @with_deadline
     def unrehearsed(self, run: Run, nodes: Iterable[str]) -> list[str]:
         return unrehearsed_nodes(run.id, nodes)
 
-    @_deadline
+    @with_deadline
     def close(self, run: Run, at: dt.datetime) -> Run | None:
         with transaction.atomic():
             if not _prove_fence(run.id, run.fence):
@@ -261,7 +225,7 @@ class Journal:
             end_injection(run.id)
         return self.read(run.id, run.fence)
 
-    @_deadline
+    @with_deadline
     def give_up(self, injection_id: uuid.UUID, fence: int) -> None:
         Lease.objects.filter(injection_id=injection_id, fence=fence).update(given_up=True)
 

@@ -6,7 +6,7 @@ import base64
 import json
 from typing import Any
 
-from practice import owner_runs, route_canary
+from practice import owner_runs, owner_steps, route_canary
 from practice.cluster import apply, get, kubectl
 from practice.plan import Plan
 from practice.system import write_atomic
@@ -36,6 +36,7 @@ def everything(cluster_uid: str, nodes: list[str]) -> list[Object]:
     return [
         *objects(cluster_uid),
         *owner_runs.objects(nodes),
+        *owner_steps.objects(),
         *route_canary.objects(NAMESPACE, f"system:serviceaccount:{NAMESPACE}:belay"),
         *_granted("Role", "belay-route-canary", NAMESPACE, route_canary.rules()),
     ]

@@ -63,7 +63,6 @@ TABLE: dict[int, str] = {
 }
 COMES_WITH: dict[int, str] = {
     38: "recurring bookings",
-    46: "traffic steps",
 }
 """Rows of features that are not there yet. Delete the line with the feature."""
 _NAMED = re.compile(r"^(?:    )?def test_rows?_(\d+(?:_and_\d+)*)", re.MULTILINE)

@@ -20,6 +20,7 @@ ENGINE_DB_DEADLINE_S = 5
 WEB_DB_DEADLINE_S = 5
 FAULT_THREADS = 8
 DEFAULT_THREADS = 4
+STEP_THREADS = 4
 WEB_PROCESSES = 2
 WEB_THREADS = 8
 
@@ -105,8 +106,16 @@ def belay_programs(stack: Stack, *, with_range: bool) -> list[Program]:
         ),
         Program(
             name="worker-default",
-            command=_worker("worker-default", queues="default,steps", threads=DEFAULT_THREADS),
+            command=_worker("worker-default", queues="default", threads=DEFAULT_THREADS),
             wave=Wave.WORK,
+            environment=engine,
+        ),
+        Program(
+            name="worker-steps",
+            command=_worker("worker-steps", queues="steps", threads=STEP_THREADS),
+            wave=Wave.WORK,
+            # Told to stop, conductors put back what exposes users first.
+            stop_wait_s=20,
             environment=engine,
         ),
         Program(

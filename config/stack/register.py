@@ -15,6 +15,7 @@ from gamedays.operations.clusters import retire_cluster
 from gamedays.operations.guards import guards_in_place, install_guards
 from gamedays.operations.probes import UserProbe, create_envoy_probes, create_standard_probes
 from gamedays.operations.sample import link_sample_service, sample_team
+from migrator.operations.overrides import name_envoys
 from practice.facts import Progress, RangeFacts
 
 CLUSTER_NAME = "qa-range"
@@ -115,6 +116,8 @@ def register_range(range_name: str) -> Cluster:
         canary_url=facts.shop_url,
         canary_host=facts.canary_host,
     )
+    if facts.envoy_stats:
+        name_envoys(actor=actor, cluster=cluster, urls=facts.envoy_stats)
     link_sample_service(cluster=cluster, legacy_address=facts.legacy_url)
     record_cluster_setup(
         name=CLUSTER_NAME,

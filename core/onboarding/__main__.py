@@ -24,6 +24,7 @@ from core.names import refuse_production_name
 from core.onboarding.objects import Object, in_words, owners_objects, taking_back
 from core.onboarding.owner import Facts, OwnersCluster, kubeconfig_for_belay
 from core.onboarding.runs import LEAST_MINOR, run_objects
+from core.onboarding.steps import step_objects
 from core.qa_marker import require_marker
 
 EFFECTIVE_S = 15.0
@@ -51,6 +52,7 @@ def _onboard(given: argparse.Namespace) -> int:
     drained = facts.nodes if given.drains else []
     objects = owners_objects(str(facts.uid))
     objects += run_objects(namespaces=given.faults_in, nodes=drained)
+    objects += step_objects(traffic_in=given.traffic_in, migrates_in=given.migrates_in)
     if given.faults_in or drained:
         _require_policies(facts)
     _tell(given.name, server, facts, objects)
@@ -165,6 +167,20 @@ def _parser() -> argparse.ArgumentParser:
         help="objects here may be targets (wrong configuration, pods killed, …); may be repeated",
     )
     parser.add_argument("--drains", action="store_true", help="nodes may be drained")
+    parser.add_argument(
+        "--traffic-in",
+        action="append",
+        default=[],
+        metavar="NAMESPACE",
+        help="migration steps may shift weights of HTTPProxies here; may be repeated",
+    )
+    parser.add_argument(
+        "--migrates-in",
+        action="append",
+        default=[],
+        metavar="NAMESPACE",
+        help="migration steps may make, change and remove workloads here, too; may be repeated",
+    )
     parser.add_argument("--yes", action="store_true", help="do not ask")
     parser.add_argument(
         "--print-only", action="store_true", help="print the manifests for kubectl; make nothing"

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 from core import wire
-from gamedays.probes.addresses import require_allowed
+from core.addresses import require_allowed
 from gamedays.scenarios.plan import Endpoint
 
 REACH_S = 0.5

@@ -12,6 +12,7 @@ import structlog
 from django.db.models import F
 
 from core import kube
+from core.lost_rows import RowsLostError
 from gamedays.choices import BEFORE_ARMING, FINAL, Alarm, EntryKind, InjectionState
 from gamedays.drivers.cluster import ClusterDriver
 from gamedays.drivers.fleet import Fleet
@@ -20,7 +21,7 @@ from gamedays.execution.clock import SystemClock
 from gamedays.execution.conductor import Conductor
 from gamedays.execution.sampling import Watcher
 from gamedays.execution.way_back import WayBack
-from gamedays.execution.world import RowsLostError, World
+from gamedays.execution.world import World
 from gamedays.journal import Journal
 from gamedays.models import ClusterAuthority, Guard, Injection, Lease, Probe
 from gamedays.probes.sources import metrics_of, spec_of

@@ -14,11 +14,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from core.lost_rows import RowsLostError
 from gamedays.choices import BEFORE_ARMING, FINAL, Alarm, EntryKind, InjectionState, PodSource
 from gamedays.drivers.fleet import Phase
 from gamedays.execution import accounts, arming, restoration
 from gamedays.execution.stops import Breach
-from gamedays.execution.world import RowsLostError, Run, Sample, World
+from gamedays.execution.world import Run, Sample, World
 from gamedays.scenarios.registry import get_scenario
 
 if TYPE_CHECKING:

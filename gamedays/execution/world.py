@@ -22,10 +22,6 @@ GUARD_LEASE_S = 45.0
 """A guard undoes when nobody renewed for so long (ARCHITECTURE.md, “The engine”)."""
 
 
-class RowsLostError(Exception):
-    """The database did not answer in time, or lost the connection: what it holds is unknown."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Run:
     """An injection's row, as read just now."""

@@ -6,6 +6,7 @@ from gamedays.models.gameday import AgendaItem, Gameday
 from gamedays.models.guard import ClusterAuthority, Guard
 from gamedays.models.injection import Injection, Lease
 from gamedays.models.probe import MetricsSource, Probe
+from gamedays.models.proof import RequiredProof
 from gamedays.models.record import PodRecord, SampleBlock, TimelineEntry
 from gamedays.models.rehearsal import UndoRehearsal
 
@@ -23,6 +24,7 @@ __all__ = [
     "PodRecord",
     "Probe",
     "Recurrence",
+    "RequiredProof",
     "SampleBlock",
     "TimelineEntry",
     "UndoRehearsal",

@@ -11,9 +11,9 @@ from django.db import transaction
 from core import policies
 from core.crypto import encrypt
 from core.errors import Invalid
+from core.fields import Field, clean_all, require_base
 from gamedays.models import MetricsSource
 from gamedays.operations.probe_editing import require_quiet
-from gamedays.probes.fields import Field, clean_all, require_base
 from gamedays.probes.http import CA
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core.errors import Invalid
+from core.fields import Field, clean_all
 from gamedays.choices import MustHold, ProbeKind
 from gamedays.probes.base import ProbeSpec
-from gamedays.probes.fields import Field, clean_all
 from gamedays.probes.registry import BY_HAND, KINDS, clean_parameters
 
 PARAMETER = "parameters."

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from core.fields import Field
 from gamedays.probes.base import Attempt, Kind, ProbeSpec, Surroundings, shortened
-from gamedays.probes.fields import Field
 from gamedays.probes.metrics import MetricsAnswer, NoMetricsError, ask
 
 PENDING = "pending"

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from core import wire
+from core.fields import Field, Value
 from gamedays.choices import MustHold
-from gamedays.probes.fields import Field, Value
 
 if TYPE_CHECKING:
     from core.kube import Credentials

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from urllib.parse import urlencode
 
 from core import wire
+from core.addresses import require_allowed
+from core.fields import Field, require_base
 from gamedays.choices import MustHold
 from gamedays.probes import comparisons
-from gamedays.probes.addresses import require_allowed
 from gamedays.probes.base import Attempt, Kind, ProbeSpec, Surroundings, shortened
-from gamedays.probes.fields import Field, require_base
 
 CONNECTED = "control_plane.connected_state"
 """1 while Envoy has a connection to its xDS server, 0 while it has none. With one stream for all it

@@ -9,9 +9,9 @@ from functools import lru_cache
 from urllib.parse import urlsplit
 
 from core import wire
-from gamedays.probes.addresses import require_allowed
+from core.addresses import require_allowed
+from core.fields import Field, is_host
 from gamedays.probes.base import Attempt, Kind, ProbeSpec, Surroundings, no_answer, shortened
-from gamedays.probes.fields import Field, is_host
 
 CA = Field(
     name="ca_pem",

@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from core import kube
+from core import object_paths as paths
 from core.errors import ClusterUnreachable
+from core.fields import Field, Value
 from gamedays.choices import MustHold
-from gamedays.probes import comparisons, paths
+from gamedays.probes import comparisons
 from gamedays.probes.base import Attempt, Kind, ProbeSpec, Surroundings, shortened
-from gamedays.probes.fields import Field, Value
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 _PRESENCE = {"exists": "is there", "absent": "is not there"}

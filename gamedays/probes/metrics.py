@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from core import wire
-from gamedays.probes.addresses import require_allowed
+from core.addresses import require_allowed
 from gamedays.probes.base import Metrics, shortened
 from gamedays.probes.http import tls_of
 

@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from core.fields import Field
 from gamedays.probes import comparisons
 from gamedays.probes.base import Attempt, Kind, ProbeSpec, Surroundings, shortened
-from gamedays.probes.fields import Field
 from gamedays.probes.metrics import NoMetricsError, ask
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from core.errors import Invalid
+from core.fields import Value, clean_all
 from gamedays.choices import ProbeKind
 from gamedays.probes.alert import ALERT_EXPECTED
 from gamedays.probes.api import API_READ, API_READYZ, CANARY_WRITE
 from gamedays.probes.base import Kind, Prober
 from gamedays.probes.envoy_stat import ENVOY_STAT
 from gamedays.probes.etcd import ETCD_HEALTH
-from gamedays.probes.fields import Value, clean_all
 from gamedays.probes.http import HTTP
 from gamedays.probes.kubernetes_field import KUBERNETES_FIELD
 from gamedays.probes.prometheus import PROMETHEUS

@@ -13,12 +13,12 @@ import time
 from collections.abc import Mapping
 
 from core import kube, wire
+from core.addresses import require_allowed
 from core.errors import ClusterUnreachable
+from core.fields import Field, is_host, require_base
 from gamedays.choices import MustHold
 from gamedays.drivers.canary import NAMESPACE
-from gamedays.probes.addresses import require_allowed
 from gamedays.probes.base import Attempt, Kind, ProbeSpec, Surroundings, no_answer, shortened
-from gamedays.probes.fields import Field, is_host, require_base
 
 CHANGE_EVERY_S = 3.0
 """How long a change that is in effect stays before the next one is made."""

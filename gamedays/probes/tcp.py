@@ -6,9 +6,9 @@ import time
 from collections.abc import Mapping
 
 from core import wire
-from gamedays.probes.addresses import require_allowed
+from core.addresses import require_allowed
+from core.fields import Field
 from gamedays.probes.base import Attempt, Kind, ProbeSpec, Surroundings, no_answer
-from gamedays.probes.fields import Field
 
 
 def probe_tcp(spec: ProbeSpec, surroundings: Surroundings) -> Attempt:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from core.errors import Conflict, Invalid
+from core.fields import Field
+from core.ui.shown import Shown
 from gamedays.operations.probe_drafts import (
     ABORT_AFTER,
     ATTEMPTS,
@@ -18,23 +20,12 @@ from gamedays.operations.probe_drafts import (
     ProbeDraft,
 )
 from gamedays.probes.comparisons import in_words
-from gamedays.probes.fields import Field
 from gamedays.probes.registry import KINDS
 
 if TYPE_CHECKING:
     from gamedays.models import Probe
     from gamedays.operations.probe_trials import Trial
     from gamedays.probes.base import Kind
-
-
-@dataclass
-class Shown:
-    """A field with what was typed and what is wrong with it. `name` is the input's."""
-
-    field: Field
-    name: str
-    value: str
-    error: str = ""
 
 
 @dataclass

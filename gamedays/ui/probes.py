@@ -14,6 +14,7 @@ from core import policies
 from core import selectors as core_selectors
 from core.errors import Conflict, Invalid
 from core.ui.requests import attempt, is_fragment, person
+from core.ui.shown import Shown
 from gamedays.choices import ProbeKind
 from gamedays.operations import metrics as metrics_verbs
 from gamedays.operations import probe_editing as verbs
@@ -21,7 +22,7 @@ from gamedays.operations import probe_trials as trials
 from gamedays.operations.probe_drafts import ProbeDraft
 from gamedays.probes.registry import BY_HAND
 from gamedays.selectors import probes as selectors
-from gamedays.ui.probe_form import ProbeForm, Shown
+from gamedays.ui.probe_form import ProbeForm
 
 if TYPE_CHECKING:
     from core.models import Cluster, User

@@ -10,6 +10,7 @@ from gamedays.ui import (
     emergency,
     findings,
     probes,
+    proofs,
     runs,
     runs_by_hand,
     scenarios,
@@ -52,6 +53,7 @@ urlpatterns = [
     path(
         "clusters/<slug:slug>/probes/<slug:key>/switch/", probes.switch_probe, name="switch_probe"
     ),
+    path("clusters/<slug:slug>/proofs/", proofs.required_proofs, name="required_proofs"),
     path("clusters/<slug:slug>/metrics/", probes.metrics, name="cluster_metrics"),
     path("clusters/<slug:slug>/guards/", clusters.look_at_guards, name="look_at_guards"),
 ]

@@ -16,7 +16,7 @@ from migrator.choices import ServiceVerb
 from migrator.csv_format import BYTES_MAX, ROWS_MAX
 from migrator.models import CsvImport, Dependency, Service, ServiceChange, ServiceLink
 from migrator.operations.csv_plan import Change, Plan, make_plan
-from migrator.operations.history import for_good
+from migrator.operations.service_history import for_good
 from migrator.operations.services import CAPACITY, free_slug
 
 if TYPE_CHECKING:

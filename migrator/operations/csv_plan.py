@@ -16,7 +16,7 @@ from core import selectors as core_selectors
 from core.models import Cluster, Team
 from migrator.csv_format import COLUMNS, Complaint, Table, read_csv
 from migrator.models import Dependency, Service, ServiceLink
-from migrator.operations.history import difference
+from migrator.operations.service_history import difference
 from migrator.operations.services import values_of
 from migrator.selectors import services as selectors
 from migrator.service_fields import BY_NAME, EMPTY, Value, read_all, wrong_together

@@ -10,7 +10,7 @@ from core import policies
 from core.errors import Conflict, Invalid, NotFound
 from migrator.choices import ServiceVerb
 from migrator.models import Dependency, Service
-from migrator.operations.history import record
+from migrator.operations.service_history import record
 from migrator.operations.services import locked
 
 if TYPE_CHECKING:

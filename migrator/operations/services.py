@@ -13,7 +13,7 @@ from core import policies
 from core.errors import Conflict, Invalid, NotFound
 from migrator.choices import ServiceVerb
 from migrator.models import Service, ServiceLink
-from migrator.operations.history import difference, record
+from migrator.operations.service_history import difference, record
 from migrator.service_fields import Value, clean_service
 
 if TYPE_CHECKING:

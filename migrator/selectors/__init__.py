@@ -1,1 +1,1 @@
-"""Reads, shared by pages and programs."""
+"""Reads, one file per noun, shared by pages and API."""

@@ -13,7 +13,8 @@ from core import policies
 from core import selectors as core_selectors
 from core.ui.requests import person
 from migrator.choices import Tier
-from migrator.selectors import graph
+from migrator.plan_policies import may_plan
+from migrator.selectors import graph, plans
 from migrator.selectors import services as selectors
 from migrator.selectors.services import LACKS, Wanted
 
@@ -65,6 +66,8 @@ def service(request: HttpRequest, slug: str) -> HttpResponse:
             "cluster_visible": selectors.may_see_cluster(user, found),
             "can_write": policies.may_keep_services(user, found.team),
             "lacks": selectors.lacks_of(found),
+            "plans": plans.plans_of(user, found),
+            "can_plan": may_plan(user, found),
             "needs": selectors.needs_of(user, found),
             "needed_by": selectors.needed_by(user, found),
             "cycle": graph.cycle_through(user, found),

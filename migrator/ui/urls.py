@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from django.urls import path
+from django.urls import include, path
 
 from migrator.ui import csv_import, discovery, graph, service_editing, services
 
 urlpatterns = [
+    path("", include("migrator.ui.plan_urls")),
     path("services/", services.services, name="services"),
     path("services/new/", service_editing.new_service, name="new_service"),
     path("services/names/", service_editing.service_names, name="service_names"),

@@ -15,12 +15,13 @@ import yaml
 
 from core import kube
 from core.choices import Stage
-from core.onboarding import objects, runs
+from core.onboarding import objects, runs, steps
 from core.onboarding.__main__ import main
 from core.operations.clusters import register_cluster
 from core.qa_marker import MARKER_NAMESPACE
+from migrator.runners.objects import KINDS
 from practice import owner as practice_owner
-from practice import owner_runs
+from practice import owner_runs, owner_steps
 from tests.core.owners import onboard, owners_kubeconfig
 from tests.guard.running import ROOT
 from tests.people import Cast, make_cast
@@ -91,11 +92,41 @@ def test_the_practice_range_gives_the_same_rights() -> None:
 
 def test_the_practice_range_opts_in_with_the_same_objects() -> None:
     nodes = ["qa-1", "qa-2"]
+    granted = steps.step_objects(traffic_in=[], migrates_in=owner_steps.MIGRATES_IN)
+    assert granted == owner_steps.objects()
     ours = runs.run_objects(namespaces=owner_runs.OPTED_IN, nodes=nodes)
     assert ours == owner_runs.objects(nodes)
     assert runs.run_objects(namespaces=[], nodes=[]) == []
     for item in runs.run_objects(namespaces=["shop"], nodes=[]):
         assert "clusterroles" not in json.dumps(item.get("rules", [])), "no names is every name"
+
+
+def test_steps_are_opted_in_by_namespace_traffic_alone_or_all_of_it(
+    api: RightsApi, tmp_path: Path
+) -> None:
+    out = onboard(api, tmp_path, "--traffic-in", "shop", "--migrates-in", "orders")
+    token = kube.parse_kubeconfig(out.read_text()).token
+    assert api.may(token, "patch", "httpproxies", "shop", "shop")
+    assert not api.may(token, "patch", "deployments", "shop")
+    assert not api.may(token, "delete", "httpproxies", "shop")
+    assert api.may(token, "patch", "httpproxies", "orders")
+    for verb in ("get", "create", "patch", "delete"):
+        assert api.may(token, verb, "deployments", "orders")
+    for resource in ("secrets", "serviceaccounts", "roles", "pods"):
+        assert not api.may(token, "patch", resource, "orders")
+        assert not api.may(token, "create", resource, "orders")
+    assert not api.may(token, "patch", "httpproxies", "default")
+
+
+def test_a_step_may_change_exactly_the_kinds_that_an_owner_grants() -> None:
+    granted = {
+        (group, resource)
+        for rule in steps.apply_rules()
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+    }
+    changed = {(v.partition("/")[0] if "/" in v else "", plural) for v, plural in KINDS.values()}
+    assert granted == changed
 
 
 def test_namespaces_are_opted_in_by_name_and_on_a_new_enough_cluster_only(

@@ -14,7 +14,16 @@ from tests.stack.running import RunningStack, wait_until
 
 STEADY_S = 180
 """An API server that lost its etcd is restarted by its own liveness probe, after 95 s."""
-PROGRAMS = ("postgres", "redis", "web", "worker-default", "worker-faults", "beat", "watchdog")
+PROGRAMS = (
+    "postgres",
+    "redis",
+    "web",
+    "worker-default",
+    "worker-faults",
+    "worker-steps",
+    "beat",
+    "watchdog",
+)
 
 
 @pytest.fixture(scope="session")

@@ -157,6 +157,7 @@ DEPLOY = (
     "watchdog",
     "range",
     "worker-faults",
+    "worker-steps",
     "redis",
     "postgres",
 )

@@ -57,9 +57,9 @@ class Trap:
 def lay(trap: Trap, run: str) -> None:
     """Put the trap into everything through which a conductor changes something elsewhere."""
     from core.errors import ClusterUnreachable  # noqa: PLC0415
+    from core.lost_rows import RowsLostError  # noqa: PLC0415
     from gamedays.drivers.guard_client import GuardClient, GuardUnreachable  # noqa: PLC0415
     from gamedays.drivers.run_api import RunApi  # noqa: PLC0415
-    from gamedays.execution.world import RowsLostError  # noqa: PLC0415
     from gamedays.journal import Journal  # noqa: PLC0415
 
     def into(owner: type[Any], method: str, name: Callable[..., str], lost: Exception) -> None:

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.errors import ClusterRefused, ClusterUnreachable, NotFound
+from core.lost_rows import RowsLostError
 from gamedays.choices import InjectionState, PodSource
 from gamedays.drivers.cluster import PodSighting
 from gamedays.drivers.fleet import NodeStatus
 from gamedays.execution.sampling import CENSUS_S
-from gamedays.execution.world import PodCensus, RowsLostError, Run, Sample, World
+from gamedays.execution.world import PodCensus, Run, Sample, World
 from gamedays.journal import Journal
 from gamedays.models import Probe
 from gamedays.probes.base import ProbeSpec

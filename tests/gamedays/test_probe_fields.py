@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from core import object_paths as paths
 from core.errors import Invalid
 from gamedays.choices import ProbeKind
-from gamedays.probes import comparisons, paths
+from gamedays.probes import comparisons
 from gamedays.probes.registry import BY_HAND, KINDS, clean_parameters
 
 DOCUMENT: dict[str, Any] = {

@@ -13,11 +13,12 @@ import pytest
 from django.db import OperationalError
 
 from core.kube import Credentials
+from core.lost_rows import RowsLostError
 from gamedays.choices import InjectionState
 from gamedays.drivers.fleet import Fleet
 from gamedays.execution import sampling
 from gamedays.execution.sampling import Watcher
-from gamedays.execution.world import RowsLostError, Sample
+from gamedays.execution.world import Sample
 from gamedays.journal import Journal
 from gamedays.models import Lease, Probe, SampleBlock
 from gamedays.probes.base import Attempt, ProbeSpec, Surroundings
@@ -130,7 +131,7 @@ def test_samples_outlive_a_write_that_failed(monkeypatch: pytest.MonkeyPatch) ->
             raise OperationalError("the database is away")
 
         broken.setattr(SampleBlock.objects, "bulk_create", away)
-        broken.setattr("gamedays.journal._drop_connection", lambda: None)
+        broken.setattr("core.lost_rows._drop_connection", lambda: None)
         with pytest.raises(RowsLostError):
             rows.write_samples(run, [sample(8), sample(9)])
     rows.write_samples(run, [sample(12)])  # of the next block: nothing would touch the first again

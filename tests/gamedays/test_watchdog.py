@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gamedays.execution.watchdog import ABORT_S, LEASE_S, LeaseRow, Watchdog
+from core.watchdog import ABORT_S, LEASE_S, LeaseRow, Watchdog
 from gamedays.management.commands import watchdog as command
 
 _ID = uuid.UUID(int=7)
-_ROW = LeaseRow(injection_id=_ID, fence=1, renewals=5, given_up=False, abort_waiting=False)
+_ROW = LeaseRow(key=_ID, fence=1, renewals=5, given_up=False, abort_waiting=False)
 
 
 class Book:

@@ -121,13 +121,13 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "the watchdog never takes over",
-        "gamedays.execution.watchdog:Watchdog._is_dead",
+        "core.watchdog:Watchdog._is_dead",
         (("return now - since >= (ABORT_S if row.abort_underway else LEASE_S)", "return False"),),
         rows.test_row_07_during_active,
     ),
     Mutation(
         "the watchdog leaves aborts to the conductor",
-        "gamedays.execution.watchdog:Watchdog._abort_is_stuck",
+        "core.watchdog:Watchdog._abort_is_stuck",
         (("return now - since >= ABORT_S", "return False"),),
         rows.test_row_37_an_abort_reaches_the_guards_in_time,
     ),

@@ -124,11 +124,15 @@ def test_belays_account_has_least_rights(plan: Plan) -> None:
     assert can(plan, "list", "pods", "-A")
     assert can(plan, "create", "configmaps", "-n", "belay")
     assert can(plan, "get", "/readyz")
+    assert can(plan, "patch", "httpproxies.projectcontour.io", "-n", "shop"), "for migration steps"
+    assert not can(plan, "patch", "httpproxies.projectcontour.io", "-n", "registry")
+    assert not can(plan, "get", "secrets", "-n", "shop")
     for verb in ("update", "patch", "delete"):
         assert not can(plan, verb, *marker)
     for question in (("create", "pods", "-n", "belay"), ("get", "secrets", "-n", "belay"),
                      ("create", "configmaps", "-n", "belay-marker"), ("delete", "nodes"),
-                     ("create", "pods/exec", "-n", "belay"), ("patch", "deployments", "-n", "shop"),
+                     ("create", "pods/exec", "-n", "belay"),
+                     ("patch", "deployments", "-n", "registry"),
                      ("create", "serviceaccounts/token", "-n", "belay")):  # fmt: skip
         assert not can(plan, *question), question
 

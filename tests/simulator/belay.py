@@ -11,13 +11,13 @@ from django.db import DatabaseError, InterfaceError
 
 from core.errors import ClusterRefused, ClusterUnreachable
 from core.kube import Credentials
+from core.watchdog import TICK_S, Watchdog
 from gamedays.choices import PodSource
 from gamedays.drivers.cluster import PodSighting
 from gamedays.drivers.fleet import Credential, Fleet, NodeStatus, Reply
 from gamedays.drivers.objects import Objects
 from gamedays.drivers.run_account import RunAccounts
 from gamedays.execution import shell
-from gamedays.execution.watchdog import TICK_S, Watchdog
 from gamedays.execution.world import PodCensus, Sample, World
 from gamedays.operations import due
 from gamedays.operations.run_accounts import remove_orphaned_accounts

@@ -9,11 +9,12 @@ from typing import Any, TypeVar
 
 from django.db import OperationalError, connection, transaction
 
+from core.lost_rows import RowsLostError
+from core.watchdog import LeaseRow
 from gamedays.choices import EntryKind, InjectionState
 from gamedays.execution import shell
 from gamedays.execution.rehearsal import Rehearsed
-from gamedays.execution.watchdog import LeaseRow
-from gamedays.execution.world import PodCensus, RowsLostError, Run, Sample
+from gamedays.execution.world import PodCensus, Run, Sample
 from gamedays.journal import Journal
 from gamedays.management.commands.watchdog import LeaseTable
 from tests.simulator.kernel import Kernel, Process

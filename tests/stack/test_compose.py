@@ -38,7 +38,9 @@ def test_nothing_that_stays_up_waits_for_ever_for_a_frozen_database(
 
 def test_the_fault_engine_never_holds_the_production_key(services: dict[str, Any]) -> None:
     holders = {n for n, service in services.items() if PRODUCTION in service.get("environment", {})}
-    assert holders == {"worker-steps", "owner"}
+    assert holders == {"worker-steps", "watchdog-steps", "owner"}
+    assert "--only=steps" in services["watchdog-steps"]["command"]
+    assert "--only=faults" in services["watchdog"]["command"]
     queues = {
         word.partition("=")[2]
         for word in services["worker-steps"]["command"]

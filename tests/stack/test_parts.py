@@ -71,7 +71,15 @@ def test_the_supervisors_configuration_holds_no_secret_and_every_program(stack: 
     assert {name for name in parsed.sections() if name.startswith("program:")} == {
         f"program:{name}"
         for name in (
-            *("postgres", "redis", "web", "worker-default", "worker-faults", "beat"),
+            *(
+                "postgres",
+                "redis",
+                "web",
+                "worker-default",
+                "worker-faults",
+                "worker-steps",
+                "beat",
+            ),
             *("watchdog", "range"),
         )
     }
@@ -86,7 +94,7 @@ def test_who_undoes_stops_while_the_cluster_and_the_database_still_live(stack: S
         *belay_programs(stack, with_range=True),
     ]
     assert stop_waves(programs) == [
-        ["web", "worker-default", "worker-faults", "beat"],
+        ["web", "worker-default", "worker-steps", "worker-faults", "beat"],
         ["watchdog"],
         ["range"],
         ["postgres", "redis"],

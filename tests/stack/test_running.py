@@ -20,7 +20,16 @@ from tests.stack.running import RunningStack, clean_environment, wait_until
 
 pytestmark = pytest.mark.long
 
-PROGRAMS = {"postgres", "redis", "web", "worker-default", "worker-faults", "beat", "watchdog"}
+PROGRAMS = {
+    "postgres",
+    "redis",
+    "web",
+    "worker-default",
+    "worker-faults",
+    "worker-steps",
+    "beat",
+    "watchdog",
+}
 
 
 def demo(*arguments: str, timeout_s: float = 30) -> subprocess.CompletedProcess[str]:

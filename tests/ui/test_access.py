@@ -10,8 +10,9 @@ from django.test import Client
 from gamedays.choices import FindingStatus, GamedayState, InjectionState, Verdict
 from gamedays.models import Finding, Gameday, Injection
 from gamedays.selectors import week
-from migrator.models import CsvImport, Service
+from migrator.models import Attempt, CsvImport
 from migrator.operations.csv_import import upload_csv
+from tests.migrator.people import make_attempt, make_shop
 from tests.people import Cast, book
 from tests.ui import factories
 from tests.ui.conftest import As
@@ -21,6 +22,8 @@ TEAM = {"lea": 200, "erik": 200, "vera": 200, "otto": 404, "olga": 200, None: 30
 RUNNERS = {"lea": 200, "erik": 200, "vera": 403, "otto": 404, "olga": 200, None: 302}
 LEADS = {"lea": 200, "erik": 403, "vera": 403, "otto": 404, "olga": 200, None: 302}
 BOOKERS = {"lea": 200, "erik": 403, "vera": 403, "otto": 403, "olga": 200, None: 302}
+BOOKERS_OF_ANY = {"lea": 200, "erik": 403, "vera": 403, "otto": 200, "olga": 200, None: 302}
+"""Templates belong to everybody: a lead of any team writes them, and Otto leads one."""
 
 KEEPERS = {"lea": 200, "erik": 200, "vera": 403, "otto": 200, "olga": 200, None: 302}
 """Otto keeps the services of his own team."""
@@ -65,6 +68,24 @@ PAGES: dict[str, dict[str | None, int]] = {
     "/services/discover/qa-range/link/?kind=HTTPProxy&namespace=shop&name=front": RUNNERS,
     "/services/shop/": TEAM,
     "/services/shop/edit/": RUNNERS,
+    "/plans/": EVERYBODY,
+    "/plans/{plan}/": TEAM,
+    "/plans/{plan}/live/": TEAM,
+    "/plans/{plan}/clone/": LEADS,
+    "/plans/{plan}/steps/new/": RUNNERS,
+    "/plans/{plan}/steps/new/?kind=traffic": RUNNERS,
+    "/steps/{step}/edit/": RUNNERS,
+    "/attempts/{attempt}/": TEAM,
+    "/attempts/{attempt}/live/": TEAM,
+    "/services/shop/plan/": LEADS,
+    "/templates/": EVERYBODY,
+    "/templates/stateless-http/": EVERYBODY,
+    "/templates/new/": BOOKERS_OF_ANY,
+    "/templates/stateless-http/steps/0/": BOOKERS_OF_ANY,
+    "/freezes/": EVERYBODY,
+    "/rehearsal-policy/": EVERYBODY,
+    "/clusters/qa-range/envoys/": LEADS,
+    "/clusters/qa-range/proofs/": LEADS,
     "/login/": {"lea": 302, "erik": 302, "vera": 302, "otto": 302, "olga": 302, None: 200},
     "/nowhere/": {"lea": 404, "erik": 404, "vera": 404, "otto": 404, "olga": 404, None: 302},
     "/scenarios/no-such-thing/": {**dict.fromkeys(["lea", "vera", "otto"], 404), None: 302},
@@ -79,6 +100,7 @@ class Story:
     finding: Finding
     gameday: Gameday
     kept: CsvImport
+    attempt: Attempt
 
 
 @pytest.fixture
@@ -87,9 +109,9 @@ def story(cast: Cast) -> Story:
     factories.make_samples(run, factories.make_probes(cast))
     factories.make_pods(run)
     finding = factories.make_finding(cast, run)
-    Service.objects.create(name="Shop", slug="shop", team=cast.team, cluster=cast.cluster)
     kept = upload_csv(actor=cast.erik, file_name="s.csv", content=b"name,team\nA,Payments\n")
-    return Story(run=run, finding=finding, gameday=book(cast), kept=kept)
+    attempt = make_attempt(make_shop(cast, 1))
+    return Story(run=run, finding=finding, gameday=book(cast), kept=kept, attempt=attempt)
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -99,6 +121,9 @@ def test_each_page_opens_for_whom_it_is(path: str, story: Story, client_of: As) 
         finding=story.finding.pk,
         gameday=story.gameday.pk,
         kept=story.kept.pk,
+        plan=story.attempt.plan_id,
+        step=story.attempt.step_id,
+        attempt=story.attempt.pk,
     )
     seen = {who: client_of(who).get(address).status_code for who in PAGES[path]}
     if path == "/nowhere/":
@@ -112,7 +137,7 @@ def test_an_outsiders_pages_name_nothing_of_the_team(story: Story, client_of: As
     for path in (
         "/", "/gamedays/", "/findings/", "/findings/?view=board", "/clusters/", "/strip/",
         "/services/", "/services/graph/", "/services/graph/?focus=shop", "/services/names/",
-        "/services/new/", "/services/discover/",
+        "/services/new/", "/services/discover/", "/plans/", "/freezes/",
     ):  # fmt: skip
         text = otto.get(path).content.decode()
         assert ">Shop<" not in text
@@ -181,6 +206,9 @@ def test_nothing_changes_by_a_get(story: Story, client_of: As) -> None:
         f"/findings/{story.finding.pk}/verify/",
         f"/findings/{story.finding.pk}/status/",
         "/logout/",
+        f"/steps/{story.attempt.step_id}/start/",
+        f"/attempts/{story.attempt.pk}/back/",
+        f"/plans/{story.attempt.plan_id}/back/",
     ):
         assert lea.get(path).status_code == 405, path
 

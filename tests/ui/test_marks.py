@@ -14,6 +14,7 @@ from core.ui.marks import MARKS, UNKNOWN, mark_of
 from gamedays import choices
 from gamedays.scenarios.registry import all_scenarios
 from gamedays.selectors.pods import STATES
+from migrator import choices as step_choices
 
 ROOT = Path(settings.BASE_DIR)
 SHOWN: tuple[type[models.TextChoices], ...] = (
@@ -24,6 +25,8 @@ SHOWN: tuple[type[models.TextChoices], ...] = (
     choices.Severity,
     choices.VerificationTask,
     choices.Outcome,
+    step_choices.StepState,
+    step_choices.AttemptState,
     SetupPhase,
 )
 
@@ -57,6 +60,9 @@ def test_only_proved_things_are_calm() -> None:
         "verified_fixed",
         "ready",
         "confirmed",
+        "step_done",  # a step was judged and accepted
+        "returned",  # proved to be as it was before
+        "within_reach",  # the way back was looked at
     }
 
 

@@ -12,7 +12,11 @@ from core.models import EmergencyStop
 from gamedays.choices import GamedayState, InjectionState, Verdict
 from gamedays.models import AgendaItem, Gameday
 from gamedays.selectors.strip import strip_lines
-from migrator.models import Dependency, Service, ServiceChange, ServiceLink
+from migrator.models import Dependency, FreezeWindow, Plan, Service, ServiceChange, ServiceLink
+from migrator.operations.plan_editing import add_step
+from migrator.operations.plans import create_plan
+from migrator.operations.templates import create_template
+from tests.migrator.people import make_attempt, make_shop, rehearse, traffic_draft
 from tests.people import Cast, book, make_cluster
 from tests.ui import factories
 from tests.ui.conftest import As
@@ -33,6 +37,12 @@ PAGES = (
     "/services/hub/",
     "/services/hub/edit/",
     "/services/export/",
+    "/plans/",
+    "/plans/{plan}/",
+    "/attempts/{attempt}/",
+    "/templates/",
+    "/freezes/",
+    "/rehearsal-policy/",
     "/emergency/",
     "/runs/{run}/",
     "/gamedays/{gameday}/",
@@ -58,6 +68,22 @@ def _more(cast: Cast, number: int) -> None:
     ServiceLink.objects.create(service=hub, label="Board", url="https://b.example", position=number)
     ServiceChange.objects.create(service=hub, verb="edited", by=cast.erik)
     book(cast, starts_in=dt.timedelta(days=1, hours=2 * number))
+    plan = Plan.objects.get(service__slug="shop")
+    rehearse(add_step(actor=cast.lea, plan=plan, draft=traffic_draft(cast, 20 + number)), cast)
+    FreezeWindow.objects.create(
+        cluster=cluster,
+        starts_at=timezone.now() + dt.timedelta(days=number + 1),
+        ends_at=timezone.now() + dt.timedelta(days=number + 2),
+        why="A sale",
+        declared_by=cast.lea,
+    )
+    create_template(actor=cast.lea, title=f"Way {number}")
+    create_plan(
+        actor=cast.lea,
+        service=Service.objects.get(slug=f"shop-{number}"),
+        cluster=cluster,
+        template=None,
+    )
     EmergencyStop.objects.create(
         set_by=cast.vera,
         released_by=cast.lea,
@@ -71,7 +97,9 @@ def test_more_rows_are_no_more_queries(cast: Cast, client_of: As) -> None:
     run = factories.make_run(cast, InjectionState.CLEAN, verdict=Verdict.HELD)
     gameday = Gameday.objects.exclude(state=GamedayState.BOOKED).first()
     assert gameday
-    places = {"run": run.pk, "gameday": gameday.pk}
+    shop = make_shop(cast, 1, 10)
+    attempt = make_attempt(shop)
+    places = {"run": run.pk, "gameday": gameday.pk, "plan": shop.plan.pk, "attempt": attempt.pk}
 
     def count(path: str) -> int:
         with CaptureQueriesContext(connection) as asked:

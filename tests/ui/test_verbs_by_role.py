@@ -10,10 +10,12 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import URLPattern, URLResolver, get_resolver
+from django.utils import timezone
 
 from gamedays.choices import InjectionState, Verdict
-from migrator.models import Service
+from migrator.models import FreezeWindow, Override
 from migrator.operations.csv_import import upload_csv
+from tests.migrator.people import make_attempt, make_shop
 from tests.people import Cast, book
 from tests.ui import factories
 from tests.ui.conftest import As
@@ -23,6 +25,7 @@ RUNNERS = {"lea", "erik", "olga"}
 LEADS = {"lea", "olga"}
 KEEPERS = {"lea", "erik", "otto", "olga"}
 """Who keeps services of some team."""
+LEADS_OF_ANY = {"lea", "otto", "olga"}
 ALL = {"lea", "erik", "vera", "otto", "olga"}
 
 VERBS: dict[str, tuple[str, set[str]]] = {
@@ -58,6 +61,38 @@ VERBS: dict[str, tuple[str, set[str]]] = {
     "set_stop": ("/emergency/set/", TEAM),
     # Otto leads a team without a cluster: there is nothing that he could let go on.
     "release_stop": ("/emergency/release/", LEADS),
+    "new_plan": ("/services/shop/plan/", LEADS),
+    "clone_plan": ("/plans/{plan}/clone/", LEADS),
+    "archive_plan": ("/plans/{plan}/archive/", LEADS),
+    "go_back": ("/plans/{plan}/back/", RUNNERS),
+    "check_rope": ("/plans/{plan}/rope/", TEAM),
+    "new_step": ("/plans/{plan}/steps/new/?kind=manual", RUNNERS),
+    "edit_step": ("/steps/{step}/edit/", RUNNERS),
+    "start_step": ("/steps/{step}/start/", RUNNERS),
+    "rehearse_step": ("/steps/{step}/rehearse/", RUNNERS),
+    "walk_through": ("/steps/{step}/walk-through/", RUNNERS),
+    "skip_step": ("/steps/{step}/skip/", LEADS),
+    "take_skip_back": ("/steps/{step}/unskip/", LEADS),
+    "sign_off": ("/steps/{step}/sign-off/", RUNNERS),
+    "move_step": ("/steps/{step}/move/", RUNNERS),
+    "remove_step": ("/steps/{step}/remove/", RUNNERS),
+    "sign_override": ("/steps/{step}/override/", LEADS),
+    "withdraw_override": ("/overrides/{override}/withdraw/", LEADS),
+    "turn_round": ("/attempts/{attempt}/back/", TEAM),
+    "continue_step": ("/attempts/{attempt}/continue/", RUNNERS),
+    "return_by_hand": ("/attempts/{attempt}/by-hand/", LEADS),
+    "tick": ("/attempts/{attempt}/tick/", RUNNERS),
+    "new_template": ("/templates/new/", LEADS_OF_ANY),
+    "template": ("/templates/stateless-http/", LEADS_OF_ANY),
+    "template_step": ("/templates/stateless-http/steps/0/", LEADS_OF_ANY),
+    "arrange_step": ("/templates/stateless-http/steps/0/arrange/", LEADS_OF_ANY),
+    "archive_template": ("/templates/stateless-http/archive/", LEADS_OF_ANY),
+    # Otto leads a team, but not the cluster's: to him it does not exist.
+    "freezes": ("/freezes/", LEADS),
+    "lift_freeze": ("/freezes/{freeze}/lift/", LEADS),
+    "rehearsal_policy": ("/rehearsal-policy/", {"olga"}),
+    "cluster_envoys": ("/clusters/qa-range/envoys/", LEADS),
+    "required_proofs": ("/clusters/qa-range/proofs/", LEADS),
 }
 FORMS: dict[str, dict[str, str]] = {
     "add_note": {"text": "seen"},
@@ -79,6 +114,26 @@ FORMS: dict[str, dict[str, str]] = {
     "add_dependency": {"needs": "Prices"},
     "remove_dependency": {"needs": "1"},
     "link_found": {"service": "Shop"},
+    "new_plan": {"cluster": "qa-range"},
+    "clone_plan": {"service": "shop", "cluster": "qa-range"},
+    "new_step": {"title": "t", "parameters.items": "one"},
+    "edit_step": {"version": "1", "title": "t"},
+    "walk_through": {"minutes": "3", "notes": "we did", "succeeded": "yes"},
+    "skip_step": {"reason": "not needed"},
+    "sign_off": {"reason": "it is right"},
+    "move_step": {"version": "1", "way": "later"},
+    "remove_step": {"version": "1"},
+    "sign_override": {"code": "frozen", "reason": "because", "hours": "2"},
+    "return_by_hand": {"reason": "put right"},
+    "tick": {"part": "do", "item": "0"},
+    "new_template": {"title": "Ours"},
+    "template": {"version": "1", "title": "Stateless", "description": ""},
+    "template_step": {"version": "1", "title": "t"},
+    "arrange_step": {"version": "1", "what": "later"},
+    "freezes": {"cluster": "qa-range", "why": "sale"},
+    "rehearsal_policy": {"days": "10", "real_route": "on"},
+    "required_proofs": {"etcd-member-down": "4"},
+    "cluster_envoys": {"urls": "http://10.0.0.1:8002"},
 }  # fmt: skip
 ELSEWHERE = {
     "login", "logout", "you", "choose_theme",
@@ -86,7 +141,8 @@ ELSEWHERE = {
     "healthz", "robots", "week", "setups", "strip", "gamedays", "gameday", "run", "run_live",
     "run_samples", "emergency", "findings", "finding", "scenarios", "scenario", "clusters",
     "cluster", "services", "service", "service_names", "service_graph", "export_services",
-    "discover", "discover_cluster",
+    "discover", "discover_cluster", "plans", "plan", "plan_live", "attempt", "attempt_live",
+    "templates",
 }  # fmt: skip
 """Addresses that change nothing of a team's."""
 _WRITES = ("INSERT", "UPDATE", "DELETE")
@@ -98,10 +154,31 @@ def places(cast: Cast) -> dict[str, object]:
     ended = factories.make_run(cast, verdict=Verdict.BROKE, judgement=factories.BROKE)
     finding = factories.make_finding(cast, ended)
     stuck = factories.make_run(cast, InjectionState.UNDO_STUCK)
-    Service.objects.create(name="Shop", slug="shop", team=cast.team)
+    shop = make_shop(cast, 1)
+    attempt = make_attempt(shop)
+    freeze = FreezeWindow.objects.create(
+        cluster=cast.cluster,
+        starts_at=timezone.now(),
+        ends_at=timezone.now() + dt.timedelta(hours=2),
+        why="A sale",
+        declared_by=cast.lea,
+    )
+    signed = Override.objects.create(
+        plan=shop.plan,
+        step=attempt.step,
+        code="frozen",
+        reason="because",
+        signed_by=cast.lea,
+        expires_at=timezone.now() + dt.timedelta(hours=1),
+    )
     kept = upload_csv(actor=cast.erik, file_name="s.csv", content=b"name,team\nA,Payments\n")
     return {
         "kept": kept.pk,
+        "plan": shop.plan.pk,
+        "step": attempt.step_id,
+        "attempt": attempt.pk,
+        "freeze": freeze.pk,
+        "override": signed.pk,
         "gameday": book(cast, starts_in=dt.timedelta(days=2)).pk,
         "run": ended.pk,
         "finding": finding.pk,

@@ -6,7 +6,8 @@ import signal
 import threading
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,13 @@ import structlog
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import DatabaseError, InterfaceError, close_old_connections, connection
 
+from core.watchdog import TICK_S, LeaseBook, LeaseRow, Watchdog
 from gamedays.choices import BEFORE_UNDO, FINAL, InjectionState
 from gamedays.execution import shell
-from gamedays.execution.watchdog import TICK_S, LeaseRow, Watchdog
 from gamedays.models import Lease
 from gamedays.operations.emergency import enforce_emergency_stop
+from migrator.execution import shell as steps
+from migrator.execution.leases import StepLeases
 
 log = structlog.get_logger(__name__)
 
@@ -33,7 +36,7 @@ class LeaseTable:
         for lease in leases.select_related("injection"):
             injection = lease.injection
             yield LeaseRow(
-                injection_id=injection.pk,
+                key=injection.pk,
                 fence=lease.fence,
                 renewals=lease.renewals,
                 given_up=lease.given_up,
@@ -44,11 +47,28 @@ class LeaseTable:
             )
 
     def take_over(self, row: LeaseRow) -> int | None:
-        return shell.take_over(row.injection_id, fence=row.fence, renewals=row.renewals)
+        return shell.take_over(row.key, fence=row.fence, renewals=row.renewals)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """One kind of thing that is watched: its leases, and who takes one over."""
+
+    book: LeaseBook
+    conduct: Callable[[uuid.UUID, int, threading.Event], None]
+
+
+KINDS: dict[str, Callable[[], Kind]] = {
+    "faults": lambda: Kind(book=LeaseTable(), conduct=_undo_fault),
+    "steps": lambda: Kind(book=StepLeases(), conduct=_take_back_step),
+}
 
 
 class Command(BaseCommand):
-    help = "Take over injections whose conductor is gone, and undo them. Needs no Celery or Redis."
+    help = (
+        "Take over faults and migration steps whose conductor is gone, and undo them. Needs no "
+        "Celery or Redis."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
@@ -56,28 +76,36 @@ class Command(BaseCommand):
             type=Path,
             help="touched after every look that the database answered; for a health check",
         )
+        parser.add_argument(
+            "--only",
+            choices=sorted(KINDS),
+            help="where another process holds the key of production: one watchdog for each",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         heartbeat: Path | None = options["heartbeat"]
-        stopping = shell.Stopping()
+        stopping = threading.Event()
         # The handler only notes it: it runs inside this very loop's waiting, and an event that
         # is set from there could wait for a lock that the wait holds.
         told: list[int] = []
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda given, _frame: told.append(given))
-        watchdog = Watchdog(LeaseTable())
+        only = options.get("only")
+        kinds = [make() for name, make in KINDS.items() if only in (None, name)]
+        watched = [(Watchdog(kind.book), kind) for kind in kinds]
         conducting: dict[uuid.UUID, threading.Thread] = {}
-        log.info("watchdog_started")
+        log.info("watchdog_started", only=only)
         while not told:
             conducting = {key: t for key, t in conducting.items() if t.is_alive()}
             try:
-                for injection_id, fence in watchdog.advance(time.monotonic(), set(conducting)):
-                    log.warning("taking_over", injection=str(injection_id), fence=fence)
-                    thread = threading.Thread(
-                        target=_conduct, args=(injection_id, fence, stopping), daemon=False
-                    )
-                    thread.start()
-                    conducting[injection_id] = thread
+                for watchdog, kind in watched:
+                    for key, fence in watchdog.advance(time.monotonic(), set(conducting)):
+                        log.warning("taking_over", what=str(key), fence=fence)
+                        thread = threading.Thread(
+                            target=_conduct, args=(kind, key, fence, stopping), daemon=False
+                        )
+                        thread.start()
+                        conducting[key] = thread
                 if heartbeat is not None:
                     heartbeat.touch()
             except (DatabaseError, InterfaceError) as error:
@@ -91,17 +119,28 @@ class Command(BaseCommand):
                 # over at a later look.
                 log.exception("watchdog_look_failed")
             time.sleep(TICK_S)
-        stopping.set("The watchdog was told to stop; another goes on.")
+        stopping.set()
         for thread in conducting.values():
             thread.join()
 
 
-def _conduct(injection_id: uuid.UUID, fence: int, stopping: shell.Stopping) -> None:
+_WHY = "The watchdog was told to stop; another goes on."
+
+
+def _undo_fault(key: uuid.UUID, fence: int, event: threading.Event) -> None:
+    shell.conduct(key, fence, shell.Stopping(event, _WHY), undo_only=True)
+
+
+def _take_back_step(key: uuid.UUID, fence: int, event: threading.Event) -> None:
+    steps.conduct(key, fence, steps.Stopping(event, _WHY), undo_only=True)
+
+
+def _conduct(kind: Kind, key: uuid.UUID, fence: int, stopping: threading.Event) -> None:
     try:
-        shell.conduct(injection_id, fence, stopping, undo_only=True)
+        kind.conduct(key, fence, stopping)
     except Exception:
         # The lease stops moving, so this or another watchdog takes it over again.
-        log.exception("undo_interrupted", injection=str(injection_id))
+        log.exception("undo_interrupted", what=str(key))
     finally:
         close_old_connections()
         connection.close()

@@ -1,8 +1,9 @@
-"""The watchdog: sees leases that nobody renews, and aborts that nobody acts on, and undoes.
+"""The watchdog: sees leases that nobody renews, and aborts that nobody acts on, and takes over.
 
-A step function like the conductor. It compares each lease's counter with what it saw before on
-its *own* monotonic clock; no two machines' clocks are ever compared. It never arms and never
-injects. Any number of watchdogs may run: taking over is a compare-and-set on fence and counter.
+A step function like the conductors of faults and of migration steps. It compares each lease's
+counter with what it saw before on its *own* monotonic clock; no two machines' clocks are ever
+compared. Whoever takes over only undoes: nothing goes forward here. Any number of watchdogs may
+run: taking over is a compare-and-set on fence and counter.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ TICK_S = 0.5
 
 @dataclass(frozen=True, kw_only=True)
 class LeaseRow:
-    injection_id: uuid.UUID
+    """One lease as read just now. `key` is the injection's or the step attempt's."""
+
+    key: uuid.UUID
     fence: int
     renewals: int
     given_up: bool
@@ -34,7 +37,7 @@ class LeaseRow:
 
 class LeaseBook(Protocol):
     def rows(self) -> Iterable[LeaseRow]:
-        """Every lease that somebody holds and whose injection is not final."""
+        """Every lease that somebody holds of what is not final."""
 
     def take_over(self, row: LeaseRow) -> int | None:
         """The new fence, or None when somebody was quicker."""
@@ -47,18 +50,18 @@ class Watchdog:
         self._abort_since: dict[uuid.UUID, tuple[int, float]] = {}
 
     def advance(self, now: float, mine: set[uuid.UUID]) -> list[tuple[uuid.UUID, int]]:
-        """Injections to undo now, with their new fences. `now` is monotonic seconds; `mine` are
+        """What to undo now, with the new fences. `now` is monotonic seconds; `mine` are
         those that this process already conducts."""
         rows = list(self._book.rows())
         taken = []
         for row in rows:
-            if row.injection_id in mine:
+            if row.key in mine:
                 continue
             if self._is_dead(row, now) or self._abort_is_stuck(row, now):
                 fence = self._book.take_over(row)
                 if fence is not None:
-                    taken.append((row.injection_id, fence))
-        live = {row.injection_id for row in rows}
+                    taken.append((row.key, fence))
+        live = {row.key for row in rows}
         self._seen = {key: value for key, value in self._seen.items() if key in live}
         self._abort_since = {k: v for k, v in self._abort_since.items() if k in live}
         return taken
@@ -66,18 +69,18 @@ class Watchdog:
     def _is_dead(self, row: LeaseRow, now: float) -> bool:
         if row.given_up:
             return True
-        fence, renewals, since = self._seen.get(row.injection_id, (-1, -1, now))
+        fence, renewals, since = self._seen.get(row.key, (-1, -1, now))
         if (fence, renewals) != (row.fence, row.renewals):
-            self._seen[row.injection_id] = (row.fence, row.renewals, now)
+            self._seen[row.key] = (row.fence, row.renewals, now)
             return False
         return now - since >= (ABORT_S if row.abort_underway else LEASE_S)
 
     def _abort_is_stuck(self, row: LeaseRow, now: float) -> bool:
         if not row.abort_waiting:
-            self._abort_since.pop(row.injection_id, None)
+            self._abort_since.pop(row.key, None)
             return False
-        fence, since = self._abort_since.get(row.injection_id, (row.fence, now))
+        fence, since = self._abort_since.get(row.key, (row.fence, now))
         if fence != row.fence:
             since = now
-        self._abort_since[row.injection_id] = (row.fence, since)
+        self._abort_since[row.key] = (row.fence, since)
         return now - since >= ABORT_S

@@ -1,4 +1,5 @@
-"""What a probe of some kind has to be told: typed fields with bounds, each refusing in a sentence.
+"""What a probe or a step of some kind has to be told: typed fields with bounds, each refusing in a
+sentence.
 
 Forms, the API and stored rows are cleaned by the same fields.
 """
@@ -23,6 +24,7 @@ _HOST = re.compile(
 )
 _NUMBER = re.compile(r"\d+|0x[0-9a-f]*", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_NOT_A_LINE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +34,7 @@ class Field:
 
     name: str
     label: str
-    kind: Literal["text", "url", "host", "integer", "number", "choice", "pem"] = "text"
+    kind: Literal["text", "lines", "url", "host", "integer", "number", "choice", "pem"] = "text"
     default: str = ""
     required: bool = True
     minimum: float | None = None
@@ -54,7 +56,7 @@ class Field:
             return ""
         if len(text) > self.longest:
             raise ValueError(f"{self.label}: at most {self.longest} characters, not {len(text)}.")
-        if self.kind != "pem" and _CONTROL.search(text):
+        if self.kind not in ("pem", "lines") and _CONTROL.search(text):
             raise ValueError(f"{self.label}: one line of plain text, without control characters.")
         value = _READERS[self.kind](self, text)
         if self.check is not None:
@@ -65,7 +67,9 @@ class Field:
         return value
 
 
-def clean_all(what: str, fields: tuple[Field, ...], given: dict[str, object]) -> dict[str, Value]:
+def clean_all(
+    what: str, fields: tuple[Field, ...], given: dict[str, object], *, code: str = "probe_invalid"
+) -> dict[str, Value]:
     """Every field's value, without the empty ones. `Invalid` lists every wrong one at once."""
     known = {field.name for field in fields}
     errors = {
@@ -83,7 +87,7 @@ def clean_all(what: str, fields: tuple[Field, ...], given: dict[str, object]) ->
                 values[field.name] = value
     if errors:
         first = next(iter(errors))
-        raise Invalid(errors[first], code="probe_invalid", field=first, errors=errors)
+        raise Invalid(errors[first], code=code, field=first, errors=errors)
     return values
 
 
@@ -106,6 +110,12 @@ def require_base(text: str) -> None:
 
 def _text(field: Field, text: str) -> str:
     return text
+
+
+def _lines(field: Field, text: str) -> str:
+    if _NOT_A_LINE.search(text):
+        raise ValueError(f"{field.label}: plain text, without control characters.")
+    return text.replace("\r\n", "\n")
 
 
 def _url(field: Field, text: str) -> str:
@@ -182,7 +192,7 @@ def _pem(field: Field, text: str) -> str:
 def _require_bounds(field: Field, number: float) -> None:
     low, high = field.minimum, field.maximum
     if (low is not None and number < low) or (high is not None and number > high):
-        unit = f" {field.unit}" if field.unit else ""
+        unit = field.unit if not field.unit or field.unit.startswith("%") else f" {field.unit}"
         bounds = (
             f"{low:g} to {high:g}"
             if low is not None and high is not None
@@ -195,6 +205,7 @@ def _require_bounds(field: Field, number: float) -> None:
 
 _READERS: dict[str, Callable[[Field, str], Value]] = {
     "text": _text,
+    "lines": _lines,
     "url": _url,
     "host": _host,
     "integer": _integer,

@@ -1,0 +1,253 @@
+"""What holds a step back: every reason at once, each with a stable code and what clears it.
+
+Reasons come from functions of the form `(step) -> Iterable[Reason]`: those here, and those whose
+dotted paths stand in `settings.BELAY_STEP_GATES`. So whoever knows of another reason (findings,
+proofs, dependencies) says it without being imported here.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.module_loading import import_string
+
+from core.choices import Stage
+from core.errors import Conflict
+from core.selectors import current_stop
+from migrator.choices import STEP_BEHIND, RehearsalMark, Reversibility
+from migrator.models import FreezeWindow, Override, Plan, RehearsalPolicy, RopeCheck, Step
+from migrator.runners.registry import runner_of
+from migrator.selectors.rehearsals import rehearsals_that_count
+
+if TYPE_CHECKING:
+    from core.models import User
+
+UNREHEARSED, STALE = "unrehearsed", "rehearsal_stale"
+REHEARSAL_CODES = frozenset({UNREHEARSED, STALE})
+_DAY = dt.timedelta(days=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reason:
+    """Why a step may not start."""
+
+    code: str
+    """Stable; an override is signed for one code, and for one subject of it."""
+    sentence: str
+    clears: str
+    """What clears it, as a verb with its object: the text of the link."""
+    link: str
+    subject: str = ""
+    """Tells several reasons of one code apart, such as findings."""
+    overridable: bool = True
+    override: Override | None = None
+    """Signed and not expired: it holds nobody back, and stays visible."""
+
+    @property
+    def holds(self) -> bool:
+        return self.override is None
+
+
+Gate = Callable[[Step], Iterable[Reason]]
+
+
+def reasons(step: Step) -> list[Reason]:
+    """Every reason against starting the step now, overridden ones too."""
+    found = [reason for gate in (*_OWN, *_others()) for reason in gate(step)]
+    signed = _overrides(step)
+    return [
+        replace(reason, override=signed.get((reason.code, reason.subject)))
+        if reason.overridable
+        else reason
+        for reason in found
+    ]
+
+
+def require_open(step: Step, *, actor: User, without: Iterable[str] = ()) -> None:
+    """Raise `Conflict` with the first reason that holds (its code), naming all of them."""
+    left_out = frozenset(without)
+    holding = [each for each in reasons(step) if each.holds and each.code not in left_out]
+    if step.reversibility == Reversibility.ONE_WAY and not _signed_for(step, actor):
+        holding.insert(0, _not_signed(step))
+    if holding:
+        raise Conflict(" ".join(each.sentence for each in holding), code=holding[0].code)
+
+
+def _others() -> list[Gate]:
+    return [import_string(path) for path in settings.BELAY_STEP_GATES]
+
+
+def _overrides(step: Step) -> dict[tuple[str, str], Override]:
+    found = Override.objects.filter(
+        step=step, withdrawn_at__isnull=True, expires_at__gt=timezone.now()
+    ).select_related("signed_by")
+    return {
+        (override.code, override.subject): override for override in found.order_by("expires_at")
+    }
+
+
+def _plan_link(step: Step, anchor: str = "") -> str:
+    return reverse("plan", args=[step.plan_id]) + (f"#{anchor}" if anchor else "")
+
+
+# -- the migrator's own ---------------------------------------------------------------------------
+
+
+def _emergency_stop(step: Step) -> Iterable[Reason]:
+    stop = current_stop()
+    if stop is not None:
+        yield Reason(
+            code="emergency_stop",
+            sentence=f"The emergency stop is set, by {stop.set_by}: no step goes forward.",
+            clears="Release the emergency stop",
+            link=reverse("emergency"),
+            overridable=False,
+        )
+
+
+def _way_back(step: Step) -> Iterable[Reason]:
+    if step.reversibility == Reversibility.ONE_WAY:
+        if not step.sign_offs.filter(step_version=step.version).exists():
+            yield _not_signed(step)
+    elif getattr(step, "rollback", None) is None:
+        yield Reason(
+            code="no_rollback_plan",
+            sentence=f"“{step}” has no way back, and without one no step starts.",
+            clears="Write the way back",
+            link=reverse("edit_step", args=[step.pk]),
+            overridable=False,
+        )
+
+
+def _rehearsed(step: Step) -> Iterable[Reason]:
+    if step.reversibility == Reversibility.ONE_WAY or getattr(step, "rollback", None) is None:
+        return
+    if not runner_of(step.kind).needs_rehearsal:
+        return
+    policy = policy_for(step.plan)
+    link = _plan_link(step, f"step-{step.pk}")
+    counting = rehearsals_that_count(step, policy.accepted)
+    if not counting:
+        kinds = " or ".join(RehearsalMark(mark).label.lower() for mark in sorted(policy.accepted))
+        yield Reason(
+            code=UNREHEARSED,
+            sentence=f"The way back of “{step}” has not been rehearsed with success ({kinds}).",
+            clears="Rehearse the way back",
+            link=link,
+        )
+        return
+    newest = max(counting, key=lambda each: each.at)
+    age = timezone.now() - newest.at
+    if age > policy.days * _DAY:
+        yield Reason(
+            code=STALE,
+            sentence=f"The way back of “{step}” was last rehearsed {age.days} days ago; after "
+            f"{policy.days} days that counts no more.",
+            clears="Rehearse the way back again",
+            link=link,
+        )
+
+
+def _frozen(step: Step) -> Iterable[Reason]:
+    now = timezone.now()
+    for freeze in FreezeWindow.objects.filter(
+        cluster=step.plan.cluster_id,
+        starts_at__lte=now,
+        ends_at__gt=now,
+        lifted_at__isnull=True,
+    ).select_related("cluster"):
+        yield Reason(
+            code="frozen",
+            sentence=f"{freeze.cluster} is frozen until {freeze.ends_at:%Y-%m-%d %H:%M} UTC: "
+            f"{freeze.why}",
+            clears="Look at the freezes",
+            link=reverse("freezes"),
+        )
+
+
+def _qa_first(step: Step) -> Iterable[Reason]:
+    if step.plan.stage != Stage.PRODUCTION:
+        return
+    first = sibling(step.plan)
+    if first is None:
+        yield Reason(
+            code="qa_first",
+            sentence=f"{step.plan.service} has no plan for QA: what goes to production goes to "
+            "QA first.",
+            clears="Plan it for QA",
+            link=reverse("new_plan", args=[step.plan.service.slug]),
+        )
+        return
+    same = first.steps.filter(key=step.key).first()
+    if same is None or same.state not in STEP_BEHIND:
+        yield Reason(
+            code="qa_first",
+            sentence=f"On QA “{step}” is not done yet: what goes to production goes to QA first.",
+            clears="Open the plan for QA",
+            link=reverse("plan", args=[first.pk]),
+        )
+
+
+def _within_reach(step: Step) -> Iterable[Reason]:
+    newest = RopeCheck.objects.filter(plan=step.plan_id).first()
+    if newest is None or newest.within_reach:
+        return
+    why = newest.why
+    lost = newest.within_reach is False
+    yield Reason(
+        code="not_within_reach" if lost else "reach_unknown",
+        sentence=("The original state is not within reach: " if lost else "Whether the original "
+                  "state is within reach is not known: ") + why,
+        clears="Check the rope again",
+        link=_plan_link(step, "rope"),
+    )  # fmt: skip
+
+
+_OWN: tuple[Gate, ...] = (
+    _emergency_stop,
+    _way_back,
+    _rehearsed,
+    _frozen,
+    _qa_first,
+    _within_reach,
+)
+
+
+def policy_for(plan: Plan) -> RehearsalPolicy:
+    """The policy of the service's tier, else that of every other tier."""
+    tier = str(getattr(plan.service, "tier", "") or "")
+    found = {each.tier: each for each in RehearsalPolicy.objects.filter(tier__in=[tier, ""])}
+    return found.get(tier) or found.get("") or RehearsalPolicy()
+
+
+def sibling(plan: Plan) -> Plan | None:
+    """The same service's current plan for QA: what it proved is shown, and asked for."""
+    return (
+        Plan.objects.current()
+        .filter(service=plan.service_id, stage=Stage.QA)
+        .exclude(pk=plan.pk)
+        .select_related("cluster")
+        .first()
+    )
+
+
+def _not_signed(step: Step) -> Reason:
+    return Reason(
+        code="not_signed_off",
+        sentence=f"“{step}” is one way ({step.why_one_way}): a second person has to sign it off.",
+        clears="Sign the step off",
+        link=_plan_link(step, f"step-{step.pk}"),
+        overridable=False,
+    )
+
+
+def _signed_for(step: Step, actor: User) -> bool:
+    """By somebody other than who starts it, for the step as it is now."""
+    signed = step.sign_offs.filter(step_version=step.version)
+    return signed.exclude(signed_by=actor).exists()
