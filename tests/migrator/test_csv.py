@@ -114,7 +114,11 @@ def test_every_text_survives_the_way_through_a_file(rows: list[tuple[str, str]])
     assert [row["description"] for _number, row in table.rows] == [b for _a, b in rows]
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(description=_TEXT, name=_TEXT)
 def test_any_service_comes_back_unchanged(
     name: str, description: str, cast: Cast, make: Make

@@ -19,7 +19,7 @@ from core.operations.slots import take_slot
 from migrator.choices import AttemptState, Direction, StepState
 from migrator.execution import shell
 from migrator.execution.leases import StepLeases
-from migrator.models import Attempt, HistoryEntry, Plan, RollbackPlan, Step, StepLease
+from migrator.models import Attempt, HistoryEntry, RollbackPlan, Step
 from migrator.operations.due import wake_due_attempts
 from migrator.operations.plan_editing import add_step, edit_step, move_step, remove_step
 from migrator.operations.rehearsals import record_walk_through, rehearse_step
@@ -34,15 +34,12 @@ from migrator.operations.steps import (
     tick_item,
     turn_round,
 )
-from migrator.runners.scale import Scale
-from tests.migrator.people import Shop, make_shop, rehearse, traffic_draft
-from tests.migrator.world import FlakyRows, Killed, StepWorld, Story, Trouble
-from tests.people import Cast, make_cast
+from tests.migrator.people import Shop, make_shop, traffic_draft
+from tests.migrator.world import FlakyRows, StepWorld, Story
+from tests.people import make_cast
 
 pytestmark = pytest.mark.django_db
 _S = AttemptState
-SCALE = {"kind": "Deployment", "namespace": "shop", "name": "shop", "replicas": 3, "ready_s": 60}
-LIST = {"items": "stop writes\nsee it equal", "back_items": "allow writes"}
 
 
 def verbs(shop: Shop) -> dict[str, Any]:
@@ -252,200 +249,6 @@ def test_there_is_nothing_to_roll_back(shop: Shop) -> None:
     with pytest.raises(Conflict) as told:
         roll_back(actor=shop.cast.erik, plan=shop.plan, down_to=0)
     assert told.value.code == "nothing_to_roll_back"
-
-
-# -- rehearsals -----------------------------------------------------------------------------------
-
-
-def test_a_rehearsal_does_checks_undoes_and_compares(shop: Shop, world: StepWorld) -> None:
-    world.per_s = 200
-    ended = Story(rehearse_step(actor=shop.cast.erik, step=shop.step(1)), world).go()
-    assert ended.state == _S.RETURNED
-    assert world.percent == 0
-    made = shop.step(1).rehearsals.get(attempt=ended)
-    assert (made.mark, made.succeeded, made.differences) == ("real_route", True, [])
-    assert shop.step(1).state == StepState.WAITING, "a rehearsal is no step"
-    assert not SlotClaim.objects.filter(released_at=None).exists()
-
-
-def test_a_rehearsal_that_broke_shows_no_way_back(shop: Shop, world: StepWorld) -> None:
-    world.per_s, world.broken_share = 200, 1.0
-    ended = Story(rehearse_step(actor=shop.cast.erik, step=shop.step(1)), world).go()
-    made = shop.step(1).rehearsals.get(attempt=ended)
-    assert not made.succeeded
-    assert "server errors" in made.notes
-    with pytest.raises(Conflict) as told:
-        start_step(actor=shop.cast.erik, step=shop.step(1))
-    assert told.value.code == "unrehearsed", "the newest one failed, whatever came before"
-
-
-def test_what_differs_afterwards_is_no_success(shop: Shop, world: StepWorld) -> None:
-    world.per_s = 200
-    story = Story(rehearse_step(actor=shop.cast.erik, step=shop.step(1)), world)
-    story.to(_S.JUDGING)
-    path = "/apis/projectcontour.io/v1/namespaces/shop/httpproxies/shop"
-    world.store.edit(path, {"metadata": {"labels": {"by": "somebody"}}})
-    ended = story.go()
-    made = shop.step(1).rehearsals.get(attempt=ended)
-    assert not made.succeeded
-    assert made.differences == ["metadata.labels: was not there, is {'by': 'somebody'}"]
-
-
-def test_a_step_that_changed_has_to_be_rehearsed_again(shop: Shop) -> None:
-    step = shop.step(1)
-    plan = Plan.objects.get(pk=shop.plan.pk)
-    edit_step(
-        actor=shop.cast.lea,
-        step=step,
-        version=plan.version,
-        draft=traffic_draft(shop.cast, 1, watch_s=60),
-    )
-    with pytest.raises(Conflict) as told:
-        start_step(actor=shop.cast.erik, step=shop.step(1))
-    assert told.value.code == "unrehearsed"
-
-
-# -- kinds without a lease ------------------------------------------------------------------------
-
-
-def with_step(cast: Cast, kind: str, parameters: dict[str, Any], **more: Any) -> Shop:
-    shop = make_shop(cast)
-    draft = traffic_draft(cast, 1)
-    made = add_step(
-        actor=cast.lea,
-        plan=shop.plan,
-        draft=type(draft)(
-            title="It", kind=kind, parameters=parameters, rollback=draft.rollback, **more
-        ),
-    )
-    rehearse(made, cast)
-    return shop
-
-
-def it(shop: Shop) -> Step:
-    return shop.plan.steps.get()
-
-
-def scaled(world: StepWorld, replicas: int = 2) -> str:
-    path = "/apis/apps/v1/namespaces/shop/deployments/shop"
-    world.store.put(path, {"spec": {"replicas": replicas}, "status": {}})
-    return path
-
-
-@pytest.mark.parametrize("how", ["killed before", "killed after"])
-def test_an_interrupted_step_waits_for_a_person_and_goes_on(
-    cast: Cast, world: StepWorld, how: str
-) -> None:
-    shop = with_step(cast, "scale", SCALE)
-    path = scaled(world)
-    story = Story(start_step(actor=cast.erik, step=it(shop)), world)
-    world.api.trouble = Trouble(1, how)
-    with pytest.raises(Killed):
-        story.go()
-    story.watchdog()
-    waits = story.go(lambda a: a.state == _S.INTERRUPTED)
-    assert "lost in the middle" in waits.reason
-    assert SlotClaim.objects.filter(holder=waits.pk, released_at=None).exists()
-    story.conductor = None
-    StepLease.objects.filter(attempt=waits).update(held=False)
-    continue_step(actor=cast.erik, attempt=waits)
-    story.go(lambda a: a.state == _S.JUDGING)
-    assert world.store.objects[path]["spec"]["replicas"] == 3
-    ready = {"observedGeneration": 9, "replicas": 3, "updatedReplicas": 3, "readyReplicas": 3}
-    world.store.edit(path, {"status": ready})
-    assert story.go().state == _S.DONE
-
-
-def test_an_interrupted_step_can_be_taken_back(cast: Cast, world: StepWorld) -> None:
-    shop = with_step(cast, "scale", SCALE)
-    path = scaled(world)
-    story = Story(start_step(actor=cast.erik, step=it(shop)), world)
-    world.api.trouble = Trouble(1, "killed after")
-    with pytest.raises(Killed):
-        story.go()
-    story.watchdog()
-    waits = story.go(lambda a: a.state == _S.INTERRUPTED)
-    turn_round(actor=cast.vera, attempt=waits)
-    assert story.go().state == _S.RETURNED
-    assert world.store.objects[path]["spec"]["replicas"] == 2
-
-
-def test_what_nobody_thought_of_waits_for_a_person(
-    cast: Cast, world: StepWorld, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def broken(*_: object, **__: object) -> None:
-        raise RuntimeError("a bug")
-
-    shop = with_step(cast, "scale", SCALE)
-    scaled(world)
-    story = Story(start_step(actor=cast.erik, step=it(shop)), world)
-    live = story.to(_S.JUDGING)
-    monkeypatch.setattr(Scale, "judge", broken)
-    monkeypatch.setattr(shell, "make_world", world.world)
-    StepLease.objects.filter(attempt=live).update(held=False)
-    fence = shell.claim(live.pk)
-    assert fence is not None
-    with pytest.raises(RuntimeError):
-        shell.conduct(live.pk, fence, shell.Stopping())
-    live.refresh_from_db()
-    assert live.state == _S.INTERRUPTED
-    assert "RuntimeError" in live.reason
-    monkeypatch.setattr(Scale, "prepare", broken)
-    turn_round(actor=cast.erik, attempt=live)
-    story.conductor = None
-    assert story.go().state == _S.RETURNED
-    again = start_step(actor=cast.erik, step=it(shop))
-    fence = shell.claim(again.pk)
-    assert fence is not None
-    with pytest.raises(RuntimeError):
-        shell.conduct(again.pk, fence, shell.Stopping())
-    again.refresh_from_db()
-    assert again.state == _S.REFUSED
-
-
-def test_a_soak_holds_no_lease_and_no_thread(cast: Cast, world: StepWorld) -> None:
-    shop = with_step(cast, "observe", {"soak_s": 7200, "wait_s": 86400})
-    story = Story(start_step(actor=cast.erik, step=it(shop)), world)
-    live = story.to(_S.JUDGING)
-    story.go(lambda _a: story.conductor is None)
-    lease = StepLease.objects.get(attempt=live)
-    assert not lease.held
-    assert list(StepLeases().rows()) == [], "nobody has to be alive meanwhile"
-    assert not SlotClaim.objects.exists(), "nothing is touched: a fault may be live"
-    assert story.go().state == _S.DONE
-
-
-def test_a_checklist_is_done_by_ticks_and_undone_by_ticks(cast: Cast, world: StepWorld) -> None:
-    shop = with_step(cast, "manual", LIST)
-    story = Story(start_step(actor=cast.erik, step=it(shop)), world)
-    live = story.to(_S.JUDGING)
-    with pytest.raises(Invalid):
-        tick_item(actor=cast.erik, attempt=live, part="do", item=7)
-    tick_item(actor=cast.erik, attempt=live, part="do", item=0)
-    tick_item(actor=cast.lea, attempt=live, part="do", item=1)
-    done = story.go()
-    assert done.state == _S.DONE
-    assert [str(t.ticked_by) for t in done.ticks.all()] == ["erik", "lea"]
-    roll_back(actor=cast.erik, plan=shop.plan, down_to=0)
-    back = Attempt.objects.live().get()
-    way = Story(back, world)
-    way.to(_S.RETURNING)
-    tick_item(actor=cast.erik, attempt=back, part="back", item=0)
-    assert way.go().state == _S.RETURNED
-
-
-def test_a_person_confirms_a_check(cast: Cast, world: StepWorld) -> None:
-    shop = with_step(
-        cast,
-        "observe",
-        {"soak_s": 1, "wait_s": 100},
-        check_kind="confirm",
-        check_parameters={"question": "The books agree?"},
-    )
-    story = Story(start_step(actor=cast.erik, step=it(shop)), world)
-    story.go(lambda a: "Waits for a person" in str(a.seen))
-    tick_item(actor=cast.erik, attempt=story.attempt, part="check", item=999)
-    assert story.go().state == _S.DONE
 
 
 def test_what_is_due_is_asked_for_and_what_somebody_holds_is_not(shop: Shop) -> None:

@@ -1,0 +1,119 @@
+"""Manifests that are applied and taken back."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+
+from core.errors import Invalid
+from migrator.runners.apply import Apply
+from migrator.runners.base import (
+    ForeignChangeError,
+    Hands,
+    Judged,
+    StepRefusedError,
+)
+from migrator.runners.registry import clean_parameters
+from tests.gamedays.conftest import deployment
+from tests.migrator.apply_api import ApplyApi
+from tests.migrator.runners.asked import DEPLOYMENT, done, look, order
+
+MANIFEST = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: shop, namespace: shop, labels: {moved: "yes"}}
+spec:
+  replicas: 3
+---
+apiVersion: v1
+kind: Service
+metadata: {name: fresh, namespace: shop}
+spec: {selector: {app: shop}, ports: [{port: 80}]}
+"""
+
+
+def test_a_manifest_is_applied_and_taken_back(api: ApplyApi, hands: Hands) -> None:
+    before = copy.deepcopy(api.objects[DEPLOYMENT])
+    asked = order({"manifest": MANIFEST, "ready_s": 60})
+    prepared = done(Apply(), asked, hands)
+    assert "Service shop/fresh: is made" in prepared.diff
+    assert "Deployment shop/shop: spec.replicas: was 2, is 3" in prepared.diff
+    assert api.objects[DEPLOYMENT]["metadata"]["labels"] == {"moved": "yes"}
+    assert look(Apply(), asked, prepared, hands).judged is Judged.WAIT
+    Apply().undo(asked, prepared.before, hands)
+    assert Apply().is_back(asked, prepared.before, hands)
+    assert api.objects[DEPLOYMENT]["spec"] == before["spec"]
+    assert not api.objects[DEPLOYMENT]["metadata"].get("labels")
+    assert "/api/v1/namespaces/shop/services/fresh" not in api.objects
+
+
+def test_a_dry_run_comes_first_and_changes_nothing(api: ApplyApi, hands: Hands) -> None:
+    before = copy.deepcopy(api.objects)
+    Apply().prepare(order({"manifest": MANIFEST}), hands)
+    assert api.objects == before
+    writes = [target for verb, target, _ in api.asked if verb == "PATCH"]
+    assert writes
+    assert all("dryRun=All" in target for target in writes)
+
+
+def test_another_managers_fields_are_refused_unless_taken(api: ApplyApi, hands: Hands) -> None:
+    api.owned(DEPLOYMENT, {"kind": "Deployment", **deployment("shop")}, "helm")
+    with pytest.raises(StepRefusedError, match=r"spec\.replicas") as refused:
+        Apply().prepare(order({"manifest": MANIFEST}), hands)
+    assert refused.value.code == "other_manager"
+    done(Apply(), order({"manifest": MANIFEST, "conflicts": "take"}), hands)
+
+
+def test_one_foreign_object_keeps_no_other_from_going_back(api: ApplyApi, hands: Hands) -> None:
+    asked = order({"manifest": MANIFEST})
+    prepared = done(Apply(), asked, hands)
+    service = "/api/v1/namespaces/shop/services/fresh"
+    api.edit(service, {"spec": {"selector": {"app": "else"}}})
+    with pytest.raises(ForeignChangeError, match="Service shop/fresh"):
+        Apply().undo(asked, prepared.before, hands)
+    assert api.objects[DEPLOYMENT]["spec"]["replicas"] == 2
+    assert api.objects[service]["spec"]["selector"] == {"app": "else"}
+
+
+def test_whoever_made_it_in_between_is_not_written_over(api: ApplyApi, hands: Hands) -> None:
+    asked = order({"manifest": MANIFEST})
+    prepared = Apply().prepare(asked, hands)
+    service = "/api/v1/namespaces/shop/services/fresh"
+    api.put(service, {"spec": {"selector": {"app": "theirs"}}})
+    with pytest.raises(ForeignChangeError):
+        Apply().change(asked, prepared.before, hands)
+    assert api.objects[service]["spec"] == {"selector": {"app": "theirs"}}
+
+
+def test_what_looks_like_a_password_is_not_written_down(api: ApplyApi, hands: Hands) -> None:
+    path = "/api/v1/namespaces/shop/configmaps/settings"
+    api.put(path, {"data": {"line": "password=hunter2hunter2"}})
+    manifest = (
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings, namespace: shop}\n"
+        "data: {line: other}\n"
+    )
+    with pytest.raises(StepRefusedError, match="password") as refused:
+        Apply().prepare(order({"manifest": manifest}), hands)
+    assert refused.value.code == "holds_secret"
+
+
+@pytest.mark.parametrize(
+    ("manifest", "told"),
+    [
+        ("{", "no YAML"),
+        ("", "is needed"),
+        ("kind: Secret\napiVersion: v1\nmetadata: {name: a, namespace: b}", "no kind that a step"),
+        (
+            "kind: Deployment\napiVersion: apps/v1beta1\nmetadata: {name: a, namespace: b}",
+            "apps/v1",
+        ),
+        ("kind: Service\napiVersion: v1\nmetadata: {name: a}", "say its namespace"),
+        ("kind: Service\napiVersion: v1\nmetadata: {name: a, namespace: belay}", "Belay's own"),
+        ("kind: Service\napiVersion: v1\nmetadata: {name: a, namespace: b, uid: x}", "uid"),
+        ("- a\n- b", "kind and metadata"),
+    ],
+)
+def test_a_manifest_that_no_step_applies(manifest: str, told: str) -> None:
+    with pytest.raises(Invalid, match=told):
+        clean_parameters("apply", {"manifest": manifest})

@@ -1,0 +1,171 @@
+"""Steps without a lease: interrupted ones, soaks, checklists, confirmations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from core.errors import Invalid
+from core.models import SlotClaim
+from migrator.choices import AttemptState
+from migrator.execution import shell
+from migrator.execution.leases import StepLeases
+from migrator.models import Attempt, Step, StepLease
+from migrator.operations.plan_editing import add_step
+from migrator.operations.retreats import roll_back
+from migrator.operations.steps import (
+    continue_step,
+    start_step,
+    tick_item,
+    turn_round,
+)
+from migrator.runners.scale import Scale
+from tests.migrator.people import Shop, make_shop, rehearse, traffic_draft
+from tests.migrator.world import Killed, StepWorld, Story, Trouble
+from tests.people import Cast
+
+pytestmark = pytest.mark.django_db
+_S = AttemptState
+SCALE = {"kind": "Deployment", "namespace": "shop", "name": "shop", "replicas": 3, "ready_s": 60}
+LIST = {"items": "stop writes\nsee it equal", "back_items": "allow writes"}
+
+
+def with_step(cast: Cast, kind: str, parameters: dict[str, Any], **more: Any) -> Shop:
+    shop = make_shop(cast)
+    draft = traffic_draft(cast, 1)
+    made = add_step(
+        actor=cast.lea,
+        plan=shop.plan,
+        draft=type(draft)(
+            title="It", kind=kind, parameters=parameters, rollback=draft.rollback, **more
+        ),
+    )
+    rehearse(made, cast)
+    return shop
+
+
+def it(shop: Shop) -> Step:
+    return shop.plan.steps.get()
+
+
+def scaled(world: StepWorld, replicas: int = 2) -> str:
+    path = "/apis/apps/v1/namespaces/shop/deployments/shop"
+    world.store.put(path, {"spec": {"replicas": replicas}, "status": {}})
+    return path
+
+
+@pytest.mark.parametrize("how", ["killed before", "killed after"])
+def test_an_interrupted_step_waits_for_a_person_and_goes_on(
+    cast: Cast, world: StepWorld, how: str
+) -> None:
+    shop = with_step(cast, "scale", SCALE)
+    path = scaled(world)
+    story = Story(start_step(actor=cast.erik, step=it(shop)), world)
+    world.api.trouble = Trouble(1, how)
+    with pytest.raises(Killed):
+        story.go()
+    story.watchdog()
+    waits = story.go(lambda a: a.state == _S.INTERRUPTED)
+    assert "lost in the middle" in waits.reason
+    assert SlotClaim.objects.filter(holder=waits.pk, released_at=None).exists()
+    story.conductor = None
+    StepLease.objects.filter(attempt=waits).update(held=False)
+    continue_step(actor=cast.erik, attempt=waits)
+    story.go(lambda a: a.state == _S.JUDGING)
+    assert world.store.objects[path]["spec"]["replicas"] == 3
+    ready = {"observedGeneration": 9, "replicas": 3, "updatedReplicas": 3, "readyReplicas": 3}
+    world.store.edit(path, {"status": ready})
+    assert story.go().state == _S.DONE
+
+
+def test_an_interrupted_step_can_be_taken_back(cast: Cast, world: StepWorld) -> None:
+    shop = with_step(cast, "scale", SCALE)
+    path = scaled(world)
+    story = Story(start_step(actor=cast.erik, step=it(shop)), world)
+    world.api.trouble = Trouble(1, "killed after")
+    with pytest.raises(Killed):
+        story.go()
+    story.watchdog()
+    waits = story.go(lambda a: a.state == _S.INTERRUPTED)
+    turn_round(actor=cast.vera, attempt=waits)
+    assert story.go().state == _S.RETURNED
+    assert world.store.objects[path]["spec"]["replicas"] == 2
+
+
+def test_what_nobody_thought_of_waits_for_a_person(
+    cast: Cast, world: StepWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("a bug")
+
+    shop = with_step(cast, "scale", SCALE)
+    scaled(world)
+    story = Story(start_step(actor=cast.erik, step=it(shop)), world)
+    live = story.to(_S.JUDGING)
+    monkeypatch.setattr(Scale, "judge", broken)
+    monkeypatch.setattr(shell, "make_world", world.world)
+    StepLease.objects.filter(attempt=live).update(held=False)
+    fence = shell.claim(live.pk)
+    assert fence is not None
+    with pytest.raises(RuntimeError):
+        shell.conduct(live.pk, fence, shell.Stopping())
+    live.refresh_from_db()
+    assert live.state == _S.INTERRUPTED
+    assert "RuntimeError" in live.reason
+    monkeypatch.setattr(Scale, "prepare", broken)
+    turn_round(actor=cast.erik, attempt=live)
+    story.conductor = None
+    assert story.go().state == _S.RETURNED
+    again = start_step(actor=cast.erik, step=it(shop))
+    fence = shell.claim(again.pk)
+    assert fence is not None
+    with pytest.raises(RuntimeError):
+        shell.conduct(again.pk, fence, shell.Stopping())
+    again.refresh_from_db()
+    assert again.state == _S.REFUSED
+
+
+def test_a_soak_holds_no_lease_and_no_thread(cast: Cast, world: StepWorld) -> None:
+    shop = with_step(cast, "observe", {"soak_s": 7200, "wait_s": 86400})
+    story = Story(start_step(actor=cast.erik, step=it(shop)), world)
+    live = story.to(_S.JUDGING)
+    story.go(lambda _a: story.conductor is None)
+    lease = StepLease.objects.get(attempt=live)
+    assert not lease.held
+    assert list(StepLeases().rows()) == [], "nobody has to be alive meanwhile"
+    assert not SlotClaim.objects.exists(), "nothing is touched: a fault may be live"
+    assert story.go().state == _S.DONE
+
+
+def test_a_checklist_is_done_by_ticks_and_undone_by_ticks(cast: Cast, world: StepWorld) -> None:
+    shop = with_step(cast, "manual", LIST)
+    story = Story(start_step(actor=cast.erik, step=it(shop)), world)
+    live = story.to(_S.JUDGING)
+    with pytest.raises(Invalid):
+        tick_item(actor=cast.erik, attempt=live, part="do", item=7)
+    tick_item(actor=cast.erik, attempt=live, part="do", item=0)
+    tick_item(actor=cast.lea, attempt=live, part="do", item=1)
+    done = story.go()
+    assert done.state == _S.DONE
+    assert [str(t.ticked_by) for t in done.ticks.all()] == ["erik", "lea"]
+    roll_back(actor=cast.erik, plan=shop.plan, down_to=0)
+    back = Attempt.objects.live().get()
+    way = Story(back, world)
+    way.to(_S.RETURNING)
+    tick_item(actor=cast.erik, attempt=back, part="back", item=0)
+    assert way.go().state == _S.RETURNED
+
+
+def test_a_person_confirms_a_check(cast: Cast, world: StepWorld) -> None:
+    shop = with_step(
+        cast,
+        "observe",
+        {"soak_s": 1, "wait_s": 100},
+        check_kind="confirm",
+        check_parameters={"question": "The books agree?"},
+    )
+    story = Story(start_step(actor=cast.erik, step=it(shop)), world)
+    story.go(lambda a: "Waits for a person" in str(a.seen))
+    tick_item(actor=cast.erik, attempt=story.attempt, part="check", item=999)
+    assert story.go().state == _S.DONE
