@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING
 
+from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
 
@@ -25,25 +26,31 @@ BLOCKING = (Severity.HIGH, Severity.CRITICAL)
 
 
 def hold_back(step: Step) -> Iterable[Reason]:
-    """Blocking findings, and proofs that are missing or stale, on the cluster that the step's
-    proofs come from."""
+    """Blocking findings about the step's service or about the cluster that its proofs come from,
+    and proofs that are missing or stale there."""
     cluster = _proving_ground(step)
-    if cluster is None:
-        return
-    unproved = Finding.objects.filter(cluster=cluster, severity__in=BLOCKING).exclude(
-        status=FindingStatus.VERIFIED_FIXED
+    service = step.plan.service
+    # One that names a service is about that one, wherever it was found, and about no other.
+    about = Q(service=service)
+    if cluster is not None:
+        about |= Q(service=None, cluster=cluster)
+    unproved = (
+        Finding.objects.filter(about, severity__in=BLOCKING)
+        .exclude(status=FindingStatus.VERIFIED_FIXED)
+        .select_related("cluster")
     )
     for finding in unproved.order_by("created_at")[:10]:
+        where = f"about {service}" if finding.service_id else f"on {finding.cluster}"
         yield Reason(
             code="blocking_finding",
             subject=str(finding.pk),
-            sentence=f"A {finding.get_severity_display().lower()} finding on {cluster} is not "
-            f"proved fixed: “{finding.title}”.",
+            sentence=f"A {finding.get_severity_display().lower()} finding {where} is not proved "
+            f"fixed: “{finding.title}”.",
             clears="Open the finding",
             link=reverse("finding", args=[finding.pk]),
         )
-
-    yield from _proofs(cluster)
+    if cluster is not None:
+        yield from _proofs(cluster)
 
 
 def _proofs(cluster: Cluster) -> Iterable[Reason]:

@@ -8,6 +8,7 @@ from django.db.models import Q
 from core.models import Cluster, User
 from gamedays.choices import FindingStatus, Outcome, Severity, VerificationTask
 from gamedays.models.injection import Injection
+from migrator.models import Service
 
 TITLE_MAX = 160
 LINK_MAX = 500
@@ -46,6 +47,10 @@ class Finding(models.Model):
     owner = models.ForeignKey(
         User, on_delete=models.SET_NULL, null=True, blank=True, related_name="owned_findings"
     )
+    service = models.ForeignKey(
+        Service, on_delete=models.SET_NULL, null=True, blank=True, related_name="findings"
+    )
+    """The one service that it is about. None: it is about the cluster, and so about all of them."""
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
     version = models.PositiveIntegerField(default=1)

@@ -26,6 +26,7 @@ from gamedays.models.finding import LINK_MAX, TITLE_MAX
 from gamedays.operations.bookings import book_repeat
 from gamedays.operations.runs import begin_next
 from gamedays.operations.symptoms import SymptomDraft, edited_symptom, symptom_words
+from migrator.models import Service
 
 if TYPE_CHECKING:
     from core.models import User
@@ -45,10 +46,12 @@ def edit_finding(
     cause: str,
     severity: str,
     owner: User | None,
+    service: Service | None,
     symptom: SymptomDraft | None = None,
 ) -> Finding:
-    """Write down what a person knows. `version` is the row version that the person saw; a changed
-    `symptom` is told on the timeline of the run that showed it, by whom and from what.
+    """Write down what a person knows. `version` is the row version that the person saw; `service`
+    the one that it is about, None where it is about the cluster; a changed `symptom` is told on the
+    timeline of the run that showed it, by whom and from what.
 
     Raises:
         NotFound, NotAllowed; Invalid by field, `text_too_long` or `invalid`; Conflict
@@ -67,6 +70,12 @@ def edit_finding(
             errors[field] = too_long
     if owner is not None and not policies.may_run(owner, finding.cluster):
         errors["owner"] = f"{owner} is no lead or engineer of {finding.cluster.team}."
+    if (
+        service is not None
+        and service.pk != finding.service_id
+        and not Service.objects.visible_to(actor).filter(pk=service.pk).exists()
+    ):
+        errors["service"] = "There is no such service among those that you may see."
     if errors:
         raise_invalid(errors)
     values: dict[str, object] = {
@@ -76,6 +85,7 @@ def edit_finding(
         "cause": cause.strip(),
         "severity": severity,
         "owner": owner,
+        "service": service,
         "drafted": False,
     }
     with transaction.atomic():

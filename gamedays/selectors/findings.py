@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from django.db.models import Count
+from django.db.models import Count, Q
 
 from core.errors import NotFound
 from gamedays.choices import FINDING_BY_HAND, FindingStatus
 from gamedays.models import Finding, Fix, Recurrence, Verification
+from migrator.models import Service
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -59,13 +60,23 @@ def finding_with_id(user: User, finding_id: int) -> Finding:
     """The finding of that id. Raises `NotFound`, to outsiders too."""
     found = (
         findings(user)
-        .select_related("injection__agenda_item__gameday", "injection__cluster", "proof")
+        .select_related(
+            "injection__agenda_item__gameday", "injection__cluster", "proof", "service__team"
+        )
         .filter(pk=finding_id)
         .first()
     )
     if found is None:
         raise NotFound(f"There is no finding {finding_id} among those that you may see.")
     return found
+
+
+def services_it_may_be_about(user: User, finding: Finding) -> QuerySet[Service]:
+    """Services of the finding's cluster that the person may see, and the one that is named."""
+    here = Q(cluster=finding.cluster_id) | Q(plans__cluster=finding.cluster_id)
+    theirs = Service.objects.visible_to(user).filter(here).values("pk")
+    named = Q(pk__in=theirs) | Q(pk=finding.service_id)
+    return Service.objects.filter(named).order_by("name")
 
 
 def fixes(finding: Finding) -> QuerySet[Fix]:

@@ -20,6 +20,7 @@ from gamedays.operations.symptoms import (
     probes_for_symptom,
     why_symptom_stays,
 )
+from migrator.models import Service
 
 if TYPE_CHECKING:
     from gamedays.models import Finding
@@ -60,6 +61,14 @@ class StoryForm(forms.Form):
     )
     owner = forms.ModelChoiceField(
         User.objects.none(), label="Who takes it up", required=False, empty_label="Nobody yet"
+    )
+    service = forms.ModelChoiceField(
+        Service.objects.none(),
+        label="What it is about",
+        required=False,
+        help_text="While it is severe and not proved fixed, it holds back the steps of what it is "
+        "about.",
+        error_messages={"invalid_choice": "Choose a service of the list, or the cluster."},
     )
 
 

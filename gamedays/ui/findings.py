@@ -12,7 +12,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from core import selectors as core_selectors
 from core.errors import Conflict, Invalid
-from core.policies import may_book, may_run
+from core.policies import may_book, may_run, role_in
 from core.ui.paging import page_of
 from core.ui.requests import attempt, person
 from gamedays.choices import FindingStatus
@@ -69,7 +69,7 @@ def edit(request: HttpRequest, finding_id: int) -> HttpResponse:
     """The story's form. A finding that moved on meanwhile is told, and nothing typed is lost."""
     user = person(request)
     found = selectors.finding_with_id(user, finding_id)
-    form = _story_form(found, request.POST or None)
+    form = _story_form(user, found, request.POST or None)
     symptom = SymptomForm.of(found, request.POST or None)
     if request.method == "POST" and symptom is None and "symptom_probe" in request.POST:
         form.add_error(None, f"{why_symptom_stays(found)} Nothing was saved yet.")
@@ -195,6 +195,8 @@ def _page(
             ),
             "statuses": [(s, _STATUS_VERBS[s]) for s in selectors.statuses_by_hand(found)],
             "can_run": may_run(user, found.cluster),
+            "service_visible": found.service is not None
+            and role_in(user, found.service.team_id) is not None,
             "can_book": may_book(user, found.cluster),
             "fix_form": fix or FixForm(initial=fix_initial()),
             "verification_form": verification or VerificationForm(),
@@ -203,13 +205,17 @@ def _page(
     )
 
 
-def _story_form(found: Finding, data: Any) -> StoryForm:
+def _story_form(user: User, found: Finding, data: Any) -> StoryForm:
     names = ("version", "title", "believed", "happened", "cause", "severity")
-    initial = {name: getattr(found, name) for name in names} | {"owner": found.owner_id}
+    initial = {name: getattr(found, name) for name in names}
+    initial |= {"owner": found.owner_id, "service": found.service_id}
     form = StoryForm(data, initial=initial)
     owner = form.fields["owner"]
     if isinstance(owner, forms.ModelChoiceField):
         owner.queryset = core_selectors.runners_of(found.cluster)
+    service = form.fields["service"]
+    if isinstance(service, forms.ModelChoiceField):
+        service.queryset = selectors.services_it_may_be_about(user, found)
     return form
 
 

@@ -18,6 +18,7 @@ from gamedays.operations.findings import (
     set_finding_status,
 )
 from gamedays.operations.runs import start_gameday
+from migrator.models import Service
 from tests.people import ETCD, Cast, book, make_cast
 
 pytestmark = pytest.mark.django_db
@@ -77,7 +78,14 @@ def test_the_database_wants_a_proof_that_is_one(cast: Cast, finding: Finding, ou
 
 
 def test_a_page_that_was_open_too_long_overwrites_nothing(cast: Cast, finding: Finding) -> None:
-    values = {"believed": "", "happened": "", "cause": "x", "severity": "high", "owner": cast.erik}
+    values = {
+        "believed": "",
+        "happened": "",
+        "cause": "x",
+        "severity": "high",
+        "owner": cast.erik,
+        "service": None,
+    }
     edit_finding(actor=cast.erik, finding=finding, version=1, title="First", **values)  # type: ignore[arg-type]
     with pytest.raises(Conflict) as refused:
         edit_finding(actor=cast.lea, finding=finding, version=1, title="Second", **values)  # type: ignore[arg-type]
@@ -85,6 +93,25 @@ def test_a_page_that_was_open_too_long_overwrites_nothing(cast: Cast, finding: F
     finding.refresh_from_db()
     assert finding.title == "First"
     assert not finding.drafted
+
+
+def test_it_may_be_about_a_service_that_the_person_sees(cast: Cast, finding: Finding) -> None:
+    values = {
+        "title": "Orders are lost",
+        "believed": "",
+        "happened": "",
+        "cause": "",
+        "severity": "high",
+        "owner": None,
+    }
+    ours = Service.objects.create(name="Orders", slug="orders", team=cast.team)
+    theirs = Service.objects.create(name="Search", slug="search", team=cast.otto.teams.get())
+    with pytest.raises(Invalid) as refused:
+        edit_finding(actor=cast.erik, finding=finding, version=1, service=theirs, **values)  # type: ignore[arg-type]
+    assert refused.value.field == "service"
+    edit_finding(actor=cast.erik, finding=finding, version=1, service=ours, **values)  # type: ignore[arg-type]
+    finding.refresh_from_db()
+    assert finding.service == ours
 
 
 def test_a_viewer_reads_only(cast: Cast, finding: Finding) -> None:

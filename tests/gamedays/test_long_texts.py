@@ -65,7 +65,7 @@ def test_a_finding_keeps_all_of_a_text_or_says_why_not(
     field: str,
 ) -> None:
     values: dict[str, Any] = dict.fromkeys(("believed", "happened", "cause"), "")
-    values |= {"title": "x" * 160, "severity": "high", "owner": None} | change
+    values |= {"title": "x" * 160, "severity": "high", "owner": None, "service": None} | change
     with pytest.raises(Invalid) as refused:
         edit_finding(actor=cast.erik, finding=finding, version=1, **values)
     assert (refused.value.code, refused.value.field) == ("text_too_long", field)

@@ -45,6 +45,7 @@ def edit(cast: Cast, finding: Finding, draft: SymptomDraft, **changes: Any) -> N
         "cause": "",
         "severity": "high",
         "owner": None,
+        "service": None,
         "symptom": draft,
     }
     edit_finding(finding=finding, **(values | changes))
