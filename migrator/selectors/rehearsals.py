@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+
+from django.db.models import Prefetch
 
 from core.choices import Stage
 from migrator.choices import RehearsalMark
-from migrator.models import Step, StepRehearsal
+from migrator.models import Plan, Step, StepRehearsal
+
+StandIns = Mapping[tuple[str, str], Step]
+"""Steps of the plan for QA, by key and kind."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,16 +30,39 @@ class Rehearsed:
     notes: str
 
 
-def rehearsals_of(step: Step) -> list[Rehearsed]:
+def stand_ins_of(plan: Plan, *, key: str | None = None) -> StandIns:
+    """The steps of the same service's plan for QA, or the one of that key, with their rehearsals;
+    none for a plan that is for QA itself."""
+    if plan.stage != Stage.PRODUCTION:
+        return {}
+    found = (
+        Step.objects.filter(
+            plan__service=plan.service_id,
+            plan__stage=Stage.QA,
+            plan__archived_at__isnull=True,
+            **({} if key is None else {"key": key}),
+        )
+        .select_related("plan__cluster", "rollback")
+        .prefetch_related(Prefetch("rehearsals", StepRehearsal.objects.select_related("by")))
+    )
+    # Should two have one key, the first of them speaks.
+    return {(each.key, each.kind): each for each in found.order_by("-position")}
+
+
+def rehearsals_of(step: Step, stand_ins: StandIns | None = None) -> list[Rehearsed]:
     """The newest first. Of the step as it is now: a changed step was not rehearsed.
 
     A rehearsal on QA counts for production as *on a stand-in cluster*, while the step does the same
-    there and both clusters run the same minor version of Kubernetes.
+    there and both clusters run the same minor version of Kubernetes. `stand_ins` where they were
+    fetched for every step together.
     """
     own = [each for each in _own(step) if each.step_version == step.version]
     found = [_as(each, RehearsalMark(each.mark), step.plan.cluster.name) for each in own]
-    if step.plan.stage == Stage.PRODUCTION:
-        found += _of_stand_in(step)
+    if stand_ins is None:
+        stand_ins = stand_ins_of(step.plan, key=step.key)
+    same = stand_ins.get((step.key, step.kind))
+    if same is not None and _alike(step, same):
+        found += _of_stand_in(same)
     return sorted(found, key=lambda each: each.at, reverse=True)
 
 
@@ -54,25 +82,13 @@ def _own(step: Step) -> list[StepRehearsal]:
     return list(step.rehearsals.select_related("by"))
 
 
-def _of_stand_in(step: Step) -> list[Rehearsed]:
-    same = (
-        Step.objects.filter(
-            plan__service=step.plan.service_id,
-            plan__stage=Stage.QA,
-            plan__archived_at__isnull=True,
-            key=step.key,
-            kind=step.kind,
-        )
-        .select_related("plan__cluster", "rollback")
-        .first()
-    )
-    if same is None or not _alike(step, same):
-        return []
-    there = StepRehearsal.objects.filter(step=same, step_version=same.version).exclude(
-        mark=RehearsalMark.WALKED_THROUGH
-    )
+def _of_stand_in(same: Step) -> list[Rehearsed]:
     name = same.plan.cluster.name
-    return [_as(each, RehearsalMark.STAND_IN, name) for each in there.select_related("by")]
+    return [
+        _as(each, RehearsalMark.STAND_IN, name)
+        for each in same.rehearsals.all()
+        if each.step_version == same.version and each.mark != RehearsalMark.WALKED_THROUGH
+    ]
 
 
 def _alike(step: Step, other: Step) -> bool:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
-from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from core import policies
 from core import selectors as core_selectors
+from core.ui.paging import page_of
 from core.ui.requests import person
 from migrator.choices import Tier
 from migrator.plan_policies import may_plan
@@ -18,7 +19,11 @@ from migrator.selectors import graph, plans
 from migrator.selectors import services as selectors
 from migrator.selectors.services import LACKS, Wanted
 
-PER_PAGE = 50
+if TYPE_CHECKING:
+    from django.core.paginator import Page
+
+    from migrator.models import Service
+
 _FILTERS = ("text", "team", "tier", "cluster", "tag", "lacks")
 
 
@@ -34,7 +39,7 @@ def services(request: HttpRequest) -> HttpResponse:
     """All that the person may see, searched and filtered, a page at a time."""
     user = person(request)
     wanted = wanted_of(request)
-    page = Paginator(selectors.services(user, wanted), PER_PAGE).get_page(request.GET.get("page"))
+    page: Page[Service] = page_of(request, selectors.services(user, wanted))
     chosen = {name: value for name, value in vars(wanted).items() if value}
     return render(
         request,

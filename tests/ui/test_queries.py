@@ -8,7 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from core.models import EmergencyStop
+from core.models import Cluster, EmergencyStop
 from gamedays.choices import GamedayState, InjectionState, Verdict
 from gamedays.models import AgendaItem, Gameday
 from gamedays.selectors.strip import strip_lines
@@ -16,7 +16,13 @@ from migrator.models import Dependency, FreezeWindow, Plan, Service, ServiceChan
 from migrator.operations.plan_editing import add_step
 from migrator.operations.plans import create_plan
 from migrator.operations.templates import create_template
-from tests.migrator.people import make_attempt, make_shop, rehearse, traffic_draft
+from tests.migrator.people import (
+    make_attempt,
+    make_shop,
+    production_cluster,
+    rehearse,
+    traffic_draft,
+)
 from tests.people import Cast, book, make_cluster
 from tests.ui import factories
 from tests.ui.conftest import As
@@ -39,6 +45,7 @@ PAGES = (
     "/services/export/",
     "/plans/",
     "/plans/{plan}/",
+    "/plans/{live}/",
     "/attempts/{attempt}/",
     "/templates/",
     "/freezes/",
@@ -68,8 +75,8 @@ def _more(cast: Cast, number: int) -> None:
     ServiceLink.objects.create(service=hub, label="Board", url="https://b.example", position=number)
     ServiceChange.objects.create(service=hub, verb="edited", by=cast.erik)
     book(cast, starts_in=dt.timedelta(days=1, hours=2 * number))
-    plan = Plan.objects.get(service__slug="shop")
-    rehearse(add_step(actor=cast.lea, plan=plan, draft=traffic_draft(cast, 20 + number)), cast)
+    for plan in Plan.objects.filter(service__slug="shop"):
+        rehearse(add_step(actor=cast.lea, plan=plan, draft=traffic_draft(cast, 20 + number)), cast)
     FreezeWindow.objects.create(
         cluster=cluster,
         starts_at=timezone.now() + dt.timedelta(days=number + 1),
@@ -99,7 +106,15 @@ def test_more_rows_are_no_more_queries(cast: Cast, client_of: As) -> None:
     assert gameday
     shop = make_shop(cast, 1, 10)
     attempt = make_attempt(shop)
-    places = {"run": run.pk, "gameday": gameday.pk, "plan": shop.plan.pk, "attempt": attempt.pk}
+    live = make_shop(cast, 1, 10, cluster=production_cluster(cast))
+    Cluster.objects.update(kubernetes_version="v1.36.3")
+    places = {
+        "run": run.pk,
+        "gameday": gameday.pk,
+        "plan": shop.plan.pk,
+        "live": live.plan.pk,
+        "attempt": attempt.pk,
+    }
 
     def count(path: str) -> int:
         with CaptureQueriesContext(connection) as asked:
