@@ -2,7 +2,7 @@
 
 Reasons come from functions of the form `(step) -> Iterable[Reason]`: those here, and those whose
 dotted paths stand in `settings.BELAY_STEP_GATES`. So whoever knows of another reason (findings,
-proofs, dependencies) says it without being imported here.
+proofs) says it without being imported here.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from django.conf import settings
+from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.module_loading import import_string
@@ -23,6 +24,8 @@ from core.selectors import current_stop
 from migrator.choices import STEP_BEHIND, RehearsalMark, Reversibility
 from migrator.models import FreezeWindow, Override, Plan, RehearsalPolicy, RopeCheck, Step
 from migrator.runners.registry import runner_of
+from migrator.selectors.capacity import capacity_doubt
+from migrator.selectors.dependencies import awaited_by
 from migrator.selectors.rehearsals import rehearsals_that_count
 
 if TYPE_CHECKING:
@@ -209,6 +212,44 @@ def _within_reach(step: Step) -> Iterable[Reason]:
     )  # fmt: skip
 
 
+def _legacy_can_carry(step: Step) -> Iterable[Reason]:
+    service = step.plan.service
+    doubt = capacity_doubt(service, policy_for(step.plan))
+    if doubt:
+        yield Reason(
+            code="capacity_unconfirmed",
+            sentence=f"The original state is not within reach: {doubt}",
+            clears="Confirm what legacy can carry",
+            link=reverse("service", args=[service.slug]) + "#legacy-title",
+        )
+
+
+def _dependencies(step: Step) -> Iterable[Reason]:
+    """What changes nothing may be looked at before everything that it needs is there."""
+    if not runner_of(step.kind).needs_rehearsal:
+        return
+    service = step.plan.service
+    for each in awaited_by(service, Stage(step.plan.stage)):
+        # Whoever sees the step sees the plans of its own team; of others the name is told.
+        ours = each.service.team_id == service.team_id
+        if ours and each.plan_id is not None:
+            clears, link = "Open its plan", reverse("plan", args=[each.plan_id])
+        elif ours:
+            clears, link = "Plan its way", reverse("new_plan", args=[each.service.slug])
+        else:
+            clears = "Look at what it needs"
+            link = reverse("service", args=[service.slug]) + "#dependencies"
+        both = " They need each other: one of them has to go first." if each.mutual else ""
+        yield Reason(
+            code="dependency_not_there",
+            subject=str(each.service.pk),
+            sentence=f"{each.service}, which {service} needs, is not there yet: {each.state}."
+            f"{both}",
+            clears=clears,
+            link=link,
+        )
+
+
 _OWN: tuple[Gate, ...] = (
     _emergency_stop,
     _way_back,
@@ -216,14 +257,17 @@ _OWN: tuple[Gate, ...] = (
     _frozen,
     _qa_first,
     _within_reach,
+    _legacy_can_carry,
+    _dependencies,
 )
 
 
 def policy_for(plan: Plan) -> RehearsalPolicy:
     """The policy of the service's tier, else that of every other tier."""
-    tier = str(getattr(plan.service, "tier", "") or "")
-    found = {each.tier: each for each in RehearsalPolicy.objects.filter(tier__in=[tier, ""])}
-    return found.get(tier) or found.get("") or RehearsalPolicy()
+    tier = plan.service.tier
+    written = RehearsalPolicy.objects.filter(Q(tier=tier) | Q(tier=None))
+    found = {each.tier: each for each in written}
+    return found.get(tier) or found.get(None) or RehearsalPolicy()
 
 
 def sibling(plan: Plan) -> Plan | None:

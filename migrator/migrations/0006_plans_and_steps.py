@@ -772,11 +772,22 @@ class Migration(migrations.Migration):
                         auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
                     ),
                 ),
-                ("tier", models.CharField(blank=True, max_length=40, unique=True)),
+                (
+                    "tier",
+                    models.PositiveSmallIntegerField(
+                        choices=[
+                            (1, "Tier 1: customers stand still"),
+                            (2, "Tier 2: customers notice"),
+                            (3, "Tier 3: only we notice"),
+                        ],
+                        null=True,
+                    ),
+                ),
                 ("days", models.PositiveSmallIntegerField(default=30)),
                 ("real_route", models.BooleanField(default=True)),
                 ("stand_in", models.BooleanField(default=True)),
                 ("walked_through", models.BooleanField(default=False)),
+                ("capacity_days", models.PositiveSmallIntegerField(default=90)),
                 ("set_at", models.DateTimeField(auto_now=True)),
                 (
                     "set_by",
@@ -790,12 +801,27 @@ class Migration(migrations.Migration):
             ],
             options={
                 "verbose_name_plural": "rehearsal policies",
-                "ordering": ("tier",),
+                "ordering": (models.OrderBy(models.F("tier"), nulls_first=True),),
                 "constraints": [
+                    models.UniqueConstraint(
+                        fields=("tier",),
+                        name="rehearsal_policy_once_per_tier",
+                        nulls_distinct=False,
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("tier", None), ("tier__in", [1, 2, 3]), _connector="OR"
+                        ),
+                        name="rehearsal_policy_tier_is_known",
+                    ),
                     models.CheckConstraint(
                         condition=models.Q(("days__gte", 1), ("days__lte", 365)),
                         name="rehearsal_policy_days",
-                    )
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("capacity_days__gte", 1), ("capacity_days__lte", 365)),
+                        name="rehearsal_policy_capacity_days",
+                    ),
                 ],
             },
         ),

@@ -58,7 +58,8 @@ def _decommission() -> dict[str, Any]:
     return _step(
         "Decommission legacy", "decommission", "decommission",
         {**_HALVES, "hold_off_s": 86400,
-         "items": "Stop the legacy process\nTake its machine out of monitoring\n"
+         "items": "Stop the legacy process at {legacy_address}\n"
+                  "Take its machine out of monitoring\n"
                   "Give its machine back"},
         reversibility="one_way", why_one_way="The legacy machine is given back.",
         rollback=None, expected_s=172800,

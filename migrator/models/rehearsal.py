@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 
 from core.models import User
-from migrator.choices import RehearsalMark
+from migrator.choices import RehearsalMark, Tier
 from migrator.models.attempt import Attempt
 from migrator.models.step import Step
 
@@ -42,28 +42,41 @@ class StepRehearsal(models.Model):
 
 
 class RehearsalPolicy(models.Model):
-    """Which rehearsals count for services of one tier, and for how long."""
+    """What counts for a way back of services of one tier, and for how long."""
 
-    tier = models.CharField(max_length=40, unique=True, blank=True)
-    """Empty: for every tier without a policy of its own."""
+    tier = models.PositiveSmallIntegerField(choices=Tier, null=True)
+    """None: for every tier without a policy of its own."""
     days = models.PositiveSmallIntegerField(default=30)
     real_route = models.BooleanField(default=True)
     stand_in = models.BooleanField(default=True)
     walked_through = models.BooleanField(default=False)
+    capacity_days = models.PositiveSmallIntegerField(default=90)
+    """For how long a person's word counts for what the legacy half can carry."""
     set_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
     set_at = models.DateTimeField(auto_now=True)
 
     class Meta:
-        ordering = ("tier",)
+        ordering = (F("tier").asc(nulls_first=True),)
         verbose_name_plural = "rehearsal policies"
         constraints = (
+            models.UniqueConstraint(
+                fields=("tier",), nulls_distinct=False, name="rehearsal_policy_once_per_tier"
+            ),
+            models.CheckConstraint(
+                condition=Q(tier=None) | Q(tier__in=Tier.values),
+                name="rehearsal_policy_tier_is_known",
+            ),
             models.CheckConstraint(
                 condition=Q(days__gte=1) & Q(days__lte=365), name="rehearsal_policy_days"
+            ),
+            models.CheckConstraint(
+                condition=Q(capacity_days__gte=1) & Q(capacity_days__lte=365),
+                name="rehearsal_policy_capacity_days",
             ),
         )
 
     def __str__(self) -> str:
-        return self.tier or "every other tier"
+        return self.get_tier_display() if self.tier else "every other tier"
 
     @property
     def accepted(self) -> frozenset[str]:

@@ -20,14 +20,13 @@ from migrator.choices import Reversibility
 from migrator.runners.registry import RESTORE, RUNNERS, clean_check, clean_parameters
 
 if TYPE_CHECKING:
-    from core.models import Cluster, User
+    from core.models import User
     from migrator.models import Service
 
 PARAMETER, CHECK, BACK, BACK_CHECK = "parameters.", "check.", "back.", "back_check."
 """Before the name of a field, in forms and in the errors of `Invalid`."""
 _EXPECTED_MAX_S = 90 * 86400
 _FILLED = re.compile(r"\{([a-z_]+)\}")
-PLACEHOLDERS = ("namespace", "route", "workload", "slug", "legacy_service", "kubernetes_service")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,7 +141,7 @@ _NAMES = (
 )
 
 
-def names_of(service: Service, cluster: Cluster) -> dict[str, str]:
+def names_of(service: Service) -> dict[str, str]:
     """What the placeholders of a template stand for."""
     workload = service.workload or service.slug
     return {
@@ -152,7 +151,23 @@ def names_of(service: Service, cluster: Cluster) -> dict[str, str]:
         "slug": service.slug,
         "legacy_service": f"{workload}-legacy",
         "kubernetes_service": workload,
+        "legacy_address": service.legacy_address or "the legacy address",
     }
+
+
+def offered_for(service: Service) -> dict[str, str]:
+    """What the fields of a new step begin with, by their names: what the inventory knows. Nothing
+    is guessed where it knows nothing."""
+    known = {"namespace": service.namespace, "route": service.route}
+    if service.workload:
+        names = names_of(service)
+        known |= {
+            "kind": service.workload_kind,
+            "name": service.workload,
+            "legacy_service": names["legacy_service"],
+            "kubernetes_service": names["kubernetes_service"],
+        }
+    return {name: value for name, value in known.items() if value}
 
 
 def filled_in(value: Any, names: Mapping[str, str]) -> Any:

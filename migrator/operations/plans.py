@@ -32,7 +32,7 @@ def create_plan(
         Invalid: `step_invalid`: the template does not fit this service.
     """
     policies.require_plan_for(actor, service, cluster)
-    names = names_of(service, cluster)
+    names = names_of(service)
     with transaction.atomic():
         plan = _new_plan(actor, service, cluster, made_from=template)
         for position, data in enumerate(template.steps if template else [], start=1):
@@ -61,7 +61,7 @@ def clone_plan(*, actor: User, plan: Plan, service: Service, cluster: Cluster) -
     """
     policies.require_see(actor, plan)
     policies.require_plan_for(actor, service, cluster)
-    theirs, ours = names_of(plan.service, plan.cluster), names_of(service, cluster)
+    theirs, ours = names_of(plan.service), names_of(service)
     with transaction.atomic():
         made = _new_plan(actor, service, cluster, made_from=plan.made_from, cloned_from=plan)
         for step in plan.steps.select_related("rollback").order_by("position"):

@@ -9,9 +9,8 @@ from django.utils import timezone
 
 from core import policies as core_policies
 from core.errors import Conflict, Invalid
-from core.redaction import redact_text
 from migrator import plan_policies as policies
-from migrator.choices import Direction, RehearsalMark, Reversibility
+from migrator.choices import Direction, RehearsalMark, Reversibility, Tier
 from migrator.gates import REHEARSAL_CODES, require_open
 from migrator.models import Attempt, RehearsalPolicy, Step, StepRehearsal
 from migrator.operations.attempts import begin
@@ -99,27 +98,30 @@ def record_walk_through(
 def set_rehearsal_policy(
     *,
     actor: User,
-    tier: str,
+    tier: int | None,
     days: int,
     real_route: bool,
     stand_in: bool,
     walked_through: bool,
+    capacity_days: int,
 ) -> RehearsalPolicy:
-    """Say what counts as a rehearsal for services of a tier; empty is for every other tier.
+    """Say what counts as a rehearsal for services of a tier, and for how many days a person's word
+    for what their legacy half can carry. `tier` None is for every other tier.
 
     Raises:
         NotAllowed: platform owners only.
-        Invalid: `days` (1 to 365), or nothing would count.
+        Invalid: `tier`, `days` or `capacity_days` (1 to 365), or nothing would count.
     """
     core_policies.require_owner(actor, "say what counts as a rehearsal")
     errors = {}
     if not 1 <= days <= 365:
         errors["days"] = "Days: choose 1 to 365."
+    if not 1 <= capacity_days <= 365:
+        errors["capacity_days"] = "Days: choose 1 to 365."
     if not (real_route or stand_in or walked_through):
         errors["real_route"] = "At least one kind has to count, or no step could ever start."
-    tier = redact_text(tier.strip())
-    if len(tier) > 40:
-        errors["tier"] = f"Tier: at most 40 characters, not {len(tier)}."
+    if tier is not None and tier not in Tier.values:
+        errors["tier"] = f"Tier: {tier} is none of ours; choose one of the list."
     if errors:
         first = next(iter(errors))
         raise Invalid(errors[first], field=first, errors=errors)
@@ -130,6 +132,7 @@ def set_rehearsal_policy(
             "real_route": real_route,
             "stand_in": stand_in,
             "walked_through": walked_through,
+            "capacity_days": capacity_days,
             "set_by": actor,
         },
     )

@@ -26,6 +26,7 @@ _EXAMPLE = {
     "slug": "example",
     "legacy_service": "example-legacy",
     "kubernetes_service": "example",
+    "legacy_address": "legacy.example",
 }
 """Every placeholder filled in, to see whether a template could be a plan."""
 

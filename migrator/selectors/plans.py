@@ -6,7 +6,7 @@ import datetime as dt
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.db.models import Count, Prefetch, Q, QuerySet
 from django.utils import timezone
@@ -26,7 +26,8 @@ from migrator.models import (
 )
 from migrator.runners.checks import CHECKS
 from migrator.runners.registry import RESTORE, RUNNERS
-from migrator.selectors.rehearsals import Rehearsed, rehearsals_of
+from migrator.selectors.capacity import capacity_doubt
+from migrator.selectors.rehearsals import Rehearsed, StandIns, rehearsals_of, stand_ins_of
 
 if TYPE_CHECKING:
     from core.models import User
@@ -45,7 +46,7 @@ def plans(user: User) -> QuerySet[Plan]:
             total=Count("steps"),
             behind=Count("steps", filter=Q(steps__state__in=STEP_BEHIND)),
         )
-        .order_by("service__name", "-stage")
+        .order_by("service__name", "-stage", "pk")
     )
 
 
@@ -157,6 +158,8 @@ class Rope:
     mark: str
     """`within_reach`, `not_within_reach` or `reach_unknown`."""
     check: RopeCheck | None
+    lines: list[dict[str, Any]]
+    """Everything that the way back needs, as it was last seen: `name`, `passed`, `sentence`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,8 +184,7 @@ class PlanView:
 
 
 def plan_view(plan: Plan) -> PlanView:
-    """Everything that the plan's page shows. The number of queries does not grow with the steps of
-    a plan for QA."""
+    """Everything that the plan's page shows. The number of queries does not grow with its steps."""
     rows = list(
         plan.steps.select_related("rollback__owner")
         .prefetch_related(
@@ -195,11 +197,12 @@ def plan_view(plan: Plan) -> PlanView:
     live = plan.attempts.live().select_related("asked_by", "back_asked_by", "step").first()
     first = gates.sibling(plan) if plan.stage == "production" else None
     proved = _proved_on(first) if first is not None else {}
+    stand_ins = stand_ins_of(plan)
     steps = []
     ahead_seen = False
     for step in rows:
         step.plan = plan
-        view = _view(step, proved)
+        view = _view(step, proved, stand_ins)
         if live is not None and live.step_id == step.pk:
             view.live = live
         if not ahead_seen and step.state not in STEP_BEHIND:
@@ -226,39 +229,36 @@ def plan_view(plan: Plan) -> PlanView:
 def rope_of(plan: Plan, steps: Iterable[StepView]) -> Rope:
     """The rope in words: what is back, how long it takes, and what was last seen."""
     check = RopeCheck.objects.filter(plan=plan).first()
+    doubt = capacity_doubt(plan.service, gates.policy_for(plan))
+    lines = list(check.lines) if check is not None else []
+    if plan.service.legacy_address:
+        sentence = doubt or f"legacy can carry {plan.service.capacity}, as a person confirmed."
+        lines.append({"name": "capacity", "passed": not doubt, "sentence": sentence})
+    sentence, mark = _rope_in_words(check, doubt, list(steps))
+    return Rope(sentence=sentence, mark=mark, check=check, lines=lines)
+
+
+def _rope_in_words(check: RopeCheck | None, doubt: str, steps: list[StepView]) -> tuple[str, str]:
+    """The sentence, and its mark."""
     done = [each for each in steps if each.step.state == StepState.DONE]
+    lost = "not_within_reach"
     broken = next((each for each in done if each.rope == "broken"), None)
     if broken is not None:
-        return Rope(
-            sentence=f"The rope ends at “{broken.step}”: {broken.step.why_one_way}",
-            mark="not_within_reach",
-            check=check,
-        )
+        return f"The rope ends at “{broken.step}”: {broken.step.why_one_way}", lost
     over = next((each for each in done if _time_is_over(each.step)), None)
     if over is not None:
-        return Rope(
-            sentence=f"“{over.step}” could be undone for {over.step.reversible_days} days, and "
-            "they are over.",
-            mark="not_within_reach",
-            check=check,
-        )
-    if check is not None and check.within_reach is not True:
-        lost = check.within_reach is False
-        word = "Not within reach" if lost else "Unknown"
-        return Rope(
-            sentence=f"{word}: {check.why}",
-            mark="not_within_reach" if lost else "reach_unknown",
-            check=check,
-        )
+        days = over.step.reversible_days
+        return f"“{over.step}” could be undone for {days} days, and they are over.", lost
+    if check is not None and check.within_reach is False:
+        return f"Not within reach: {check.why}", lost
+    if doubt:
+        return f"Not within reach: {doubt}", lost
+    if check is not None and check.within_reach is None:
+        return f"Unknown: {check.why}", "reach_unknown"
+    mark = "within_reach" if check is not None else "reach_unknown"
     if not done:
-        sentence = "Nothing was moved yet: this is the original state."
-        return Rope(sentence=sentence, mark="within_reach" if check else "reach_unknown",
-                    check=check)  # fmt: skip
-    return Rope(
-        sentence=_reach_sentence(done),
-        mark="within_reach" if check is not None else "reach_unknown",
-        check=check,
-    )
+        return "Nothing was moved yet: this is the original state.", mark
+    return _reach_sentence(done), mark
 
 
 def open_overrides(steps: Iterable[StepView]) -> list[Override]:
@@ -320,7 +320,7 @@ def _time_is_over(step: Step) -> bool:
     return timezone.now() > step.state_since + dt.timedelta(days=step.reversible_days or 0)
 
 
-def _view(step: Step, proved: dict[str, str]) -> StepView:
+def _view(step: Step, proved: dict[str, str], stand_ins: StandIns) -> StepView:
     runner = RUNNERS.get(step.kind)
     return StepView(
         step=step,
@@ -329,7 +329,7 @@ def _view(step: Step, proved: dict[str, str]) -> StepView:
         what=runner.in_words(step.parameters) if runner else "",
         check=check_in_words(step.check_kind, step.check_parameters),
         way_back=way_back_in_words(step),
-        rehearsals=rehearsals_of(step),
+        rehearsals=rehearsals_of(step, stand_ins),
         overrides=list(step.overrides.all()),
         proved_on_qa=proved.get(step.key, ""),
         signed=any(s.step_version == step.version for s in step.sign_offs.all()),

@@ -17,6 +17,7 @@ from core.errors import Invalid, NotFound
 from core.models import Cluster, User
 from core.ui.requests import attempt, person
 from core.ui.timezone import zone_or_utc
+from migrator.choices import Tier
 from migrator.models import EnvoyListeners, FreezeWindow, RehearsalPolicy
 from migrator.operations import overrides as verbs
 from migrator.operations.rehearsals import set_rehearsal_policy
@@ -99,30 +100,38 @@ def rehearsal_policy(request: HttpRequest) -> HttpResponse:
     user = person(request)
     errors: Mapping[str, str] = {}
     if request.method == "POST":
-        days = request.POST.get("days", "")
         try:
             set_rehearsal_policy(
                 actor=user,
-                tier=request.POST.get("tier", ""),
-                days=int(days) if days.isdecimal() and len(days) < 6 else 0,
+                tier=_whole(request.POST.get("tier", "")),
+                days=_whole(request.POST.get("days", "")) or 0,
                 real_route="real_route" in request.POST,
                 stand_in="stand_in" in request.POST,
                 walked_through="walked_through" in request.POST,
+                capacity_days=_whole(request.POST.get("capacity_days", "90")) or 0,
             )
         except Invalid as error:
             errors = error.errors or {"top": error.message}
         else:
             return redirect("rehearsal_policy")
     found = list(RehearsalPolicy.objects.select_related("set_by"))
-    if not any(each.tier == "" for each in found):
+    if not any(each.tier is None for each in found):
         found.insert(0, RehearsalPolicy())
     context = {
         "policies": found,
         "typed": request.POST,
         "errors": errors,
+        "tiers": Tier.choices,
         "can_set": core_policies.is_owner(user),
     }
     return render(request, "plans/policy.html", context, status=422 if errors else 200)
+
+
+def _whole(text: str) -> int | None:
+    """None where nothing was chosen; what is no number is one that no list has."""
+    if not text.strip():
+        return None
+    return int(text) if text.isdecimal() and len(text) < 6 else -1
 
 
 def _led(user: User) -> list[Cluster]:

@@ -10,12 +10,15 @@ from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from core import policies as core_policies
 from core import selectors as core_selectors
 from core.choices import Role
 from core.errors import Conflict, Invalid, NotFound
+from core.ui.paging import page_of
 from core.ui.requests import attempt, person
 from migrator import plan_policies as policies
 from migrator.operations import plans as verbs
+from migrator.operations.drafts import names_of
 from migrator.operations.retreats import roll_back
 from migrator.operations.ropes import check_rope
 from migrator.runners.registry import RUNNERS
@@ -24,13 +27,15 @@ from migrator.selectors import services as service_selectors
 from migrator.selectors import templates as template_selectors
 
 if TYPE_CHECKING:
+    from django.core.paginator import Page
+
     from core.models import User
     from migrator.models import Plan
 
 
 @require_GET
 def plans(request: HttpRequest) -> HttpResponse:
-    found = list(selectors.plans(person(request)))
+    found: Page[Plan] = page_of(request, selectors.plans(person(request)))
     return render(request, "plans/list.html", {"plans": found})
 
 
@@ -56,7 +61,8 @@ def new_plan(request: HttpRequest, slug: str) -> HttpResponse:
     user = person(request)
     service = service_selectors.service_named(user, slug)
     clusters = list(core_selectors.clusters(user))
-    cluster_slug = request.POST.get("cluster") or request.GET.get("cluster", "")
+    begins = service.cluster.slug if service.cluster else ""
+    cluster_slug = request.POST.get("cluster") or request.GET.get("cluster", begins)
     template_slug = request.POST.get("template") or request.GET.get("template", "")
     error = ""
     chosen = next((each for each in clusters if each.slug == cluster_slug), None)
@@ -84,6 +90,9 @@ def new_plan(request: HttpRequest, slug: str) -> HttpResponse:
         "plans/new.html",
         {
             "service": service,
+            "names": names_of(service),
+            "lacks": service_selectors.lacks_of(service),
+            "can_write": core_policies.may_keep_services(user, service.team),
             "clusters": clusters,
             "cluster": cluster_slug,
             "templates": template_selectors.in_use(),

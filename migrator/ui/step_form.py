@@ -88,6 +88,8 @@ class StepForm:
     errors: dict[str, str] = field(default_factory=dict)
     top: list[str] = field(default_factory=list)
     """What is wrong and belongs to no field."""
+    offered: Mapping[str, str] = field(default_factory=dict)
+    """What fields begin with where nothing was typed, by their own names."""
     owners: QuerySet[User] | None = None
     """Who may answer for the way back; None in a template, which has no people."""
 
@@ -269,7 +271,12 @@ class StepForm:
 
     def _shown(self, each: Field, prefix: str = "") -> Shown:
         name = f"{prefix}{each.name}"
-        return Shown(each, name, self.values.get(name, each.default), self.errors.get(name, ""))
+        begins = each.default
+        if prefix:
+            offer = self.offered.get(each.name, begins)
+            fits = not each.choices or offer in dict(each.choices)
+            begins = offer if fits else begins
+        return Shown(each, name, self.values.get(name, begins), self.errors.get(name, ""))
 
 
 def _prefixed(prefix: str, parameters: Mapping[str, object]) -> dict[str, object]:

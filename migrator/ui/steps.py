@@ -18,6 +18,7 @@ from core.ui.requests import attempt, person
 from migrator import plan_policies as policies
 from migrator.operations import overrides, plan_editing, rehearsals
 from migrator.operations import steps as verbs
+from migrator.operations.drafts import offered_for
 from migrator.runners.registry import RUNNERS
 from migrator.selectors import plans as selectors
 from migrator.ui.step_form import StepForm
@@ -36,7 +37,7 @@ def new_step(request: HttpRequest, plan_id: int) -> HttpResponse:
     if kind not in RUNNERS:
         return render(request, "plans/choose.html", {"plan": plan, "kinds": RUNNERS.items()})
     form = StepForm.posted(kind, request.POST) if request.POST else StepForm(kind, {})
-    form.owners = people_for(plan)
+    form.owners, form.offered = people_for(plan), offered_for(plan.service)
     if request.method == "POST" and "refresh" not in request.POST:
         draft = form.draft(_owner(form))
         try:

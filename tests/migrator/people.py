@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.utils import timezone
 
 from core.choices import Stage
 from core.models import Cluster
-from migrator.choices import AttemptState, Direction, RehearsalMark
+from migrator.choices import AttemptState, Direction, RehearsalMark, Reversibility, StepState
 from migrator.models import (
     Attempt,
     EnvoyListeners,
+    FreezeWindow,
+    Override,
     Plan,
     RehearsalPolicy,
+    RopeCheck,
     Service,
     Step,
     StepLease,
@@ -23,7 +26,8 @@ from migrator.models import (
 )
 from migrator.operations.drafts import RollbackDraft, StepDraft
 from migrator.operations.plan_editing import add_step
-from migrator.operations.plans import create_plan
+from migrator.operations.plans import clone_plan, create_plan
+from migrator.operations.templates import create_template
 from tests.people import Cast, make_cluster
 
 TRAFFIC = {
@@ -60,6 +64,10 @@ def make_shop(cast: Cast, *percents: int, cluster: Cluster | None = None) -> Sho
             "workload": "shop",
             "route": "shop",
             "legacy_address": "http://10.0.0.9:8080",
+            "legacy_capacity": 200,
+            "legacy_capacity_unit": "requests/s",
+            "capacity_confirmed_by": cast.erik,
+            "capacity_confirmed_at": timezone.now(),
             "cluster": cast.cluster,
         },
     )
@@ -93,7 +101,7 @@ def rehearse(step: Step, cast: Cast, *, days_ago: int = 0) -> StepRehearsal:
         duration_s=4,
         succeeded=True,
     )
-    RehearsalPolicy.objects.update_or_create(tier="", defaults={"walked_through": True})
+    RehearsalPolicy.objects.update_or_create(tier=None, defaults={"walked_through": True})
     return made
 
 
@@ -123,6 +131,55 @@ def make_attempt(shop: Shop) -> Attempt:
     )
     StepLease.objects.create(attempt=attempt)
     return attempt
+
+
+def make_plans(cast: Cast) -> tuple[Shop, Plan]:
+    """The shop half-way on QA, with a gate that is closed and one that was passed over, and its
+    plan for production; a freeze to come, and a template."""
+    now = timezone.now()
+    shop = make_shop(cast, 1, 10, 50, 100)
+    shop.plan.steps.filter(position__lte=2).update(state=StepState.DONE, state_since=now)
+    StepRehearsal.objects.filter(step=shop.step(50)).delete()
+    legacy_goes = StepDraft(
+        title="Give the legacy machine back",
+        kind="manual",
+        parameters={"items": "Stop the process\nHand the machine over"},
+        reversibility=Reversibility.ONE_WAY,
+        why_one_way="The machine is given back.",
+    )
+    add_step(actor=cast.lea, plan=shop.plan, draft=legacy_goes)
+    RopeCheck.objects.create(
+        plan=shop.plan,
+        at=now,
+        within_reach=True,
+        lines=[{"name": "legacy", "passed": True, "sentence": "legacy answered 200."}],
+    )
+    Override.objects.create(
+        plan=shop.plan,
+        step=shop.step(50),
+        code="unrehearsed",
+        reason="It was tried by hand on Tuesday.",
+        signed_by=cast.lea,
+        expires_at=now + dt.timedelta(hours=4),
+    )
+    FreezeWindow.objects.create(
+        cluster=cast.cluster,
+        starts_at=now + dt.timedelta(days=2),
+        ends_at=now + dt.timedelta(days=4),
+        why="The autumn sale",
+        declared_by=cast.lea,
+    )
+    by_hand = replace(legacy_goes, title="Order by hand")
+    create_template(
+        actor=cast.lea,
+        title="By hand",
+        description="For what no other way fits.",
+        steps=[by_hand, traffic_draft(cast, 10), traffic_draft(cast, 100)],
+    )
+    live = clone_plan(
+        actor=cast.lea, plan=shop.plan, service=shop.service, cluster=production_cluster(cast)
+    )
+    return shop, live
 
 
 def production_cluster(cast: Cast) -> Cluster:

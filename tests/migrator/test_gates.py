@@ -18,7 +18,7 @@ from gamedays.models import Finding, Injection
 from gamedays.operations.proofs import require_proofs
 from migrator.choices import RehearsalMark, Reversibility, StepState
 from migrator.gates import Reason, reasons
-from migrator.models import Attempt, RehearsalPolicy, RopeCheck, Step, StepRehearsal
+from migrator.models import Attempt, RehearsalPolicy, RopeCheck, Service, Step, StepRehearsal
 from migrator.operations.overrides import (
     declare_freeze,
     lift_freeze,
@@ -81,7 +81,13 @@ def test_a_walk_through_counts_only_where_a_policy_says_so(shop: Shop) -> None:
 
 def set_policy(actor: Any) -> None:
     set_rehearsal_policy(
-        actor=actor, tier="", days=30, real_route=True, stand_in=True, walked_through=True
+        actor=actor,
+        tier=None,
+        days=30,
+        real_route=True,
+        stand_in=True,
+        walked_through=True,
+        capacity_days=90,
     )
 
 
@@ -131,6 +137,18 @@ def test_a_blocking_finding_holds_until_it_is_proved_fixed(shop: Shop) -> None:
     )
     [reason] = reasons(shop.step(1))
     assert (reason.code, reason.link) == ("blocking_finding", f"/findings/{finding.pk}/")
+    assert refused(shop, shop.step(1)) == "blocking_finding"
+
+
+def test_a_finding_about_a_service_holds_that_one_and_no_other(shop: Shop) -> None:
+    run = factories.make_run(shop.cast, verdict=Verdict.BROKE, judgement=factories.BROKE)
+    finding = factories.make_finding(shop.cast, run)
+    other = Service.objects.create(name="Prices", slug="prices", team=shop.cast.team)
+    Finding.objects.filter(pk=finding.pk).update(severity=Severity.HIGH, service=other)
+    assert codes(shop.step(1)) == []
+    Finding.objects.filter(pk=finding.pk).update(service=shop.service)
+    [reason] = reasons(shop.step(1))
+    assert reason.sentence.startswith("A high finding about Shop is not proved fixed")
     assert refused(shop, shop.step(1)) == "blocking_finding"
 
 
@@ -192,20 +210,19 @@ def test_a_rehearsal_on_qa_is_one_on_a_stand_in_while_both_run_the_same_minor(
     assert rehearsals_of(Step.objects.get(pk=step.pk)) == []
 
 
-@override_settings(BELAY_STEP_GATES=("tests.migrator.test_gates.a_dependency",))
+@override_settings(BELAY_STEP_GATES=("tests.migrator.test_gates.an_audit",))
 def test_whoever_else_has_a_reason_is_asked_by_its_path(shop: Shop) -> None:
     [reason] = reasons(shop.step(1))
-    assert (reason.code, reason.clears) == ("dependency_not_there", "Open its plan")
-    assert refused(shop, shop.step(1)) == "dependency_not_there"
+    assert (reason.code, reason.clears) == ("audit_open", "Open the audit")
+    assert refused(shop, shop.step(1)) == "audit_open"
 
 
-def a_dependency(step: Step) -> Iterable[Reason]:
-    """As the inventory will register one."""
+def an_audit(step: Step) -> Iterable[Reason]:
     yield Reason(
-        code="dependency_not_there",
-        sentence="Orders, which the shop needs, is not on this cluster yet.",
-        clears="Open its plan",
-        link="/plans/",
+        code="audit_open",
+        sentence=f"The audit of {step.plan.service} is not over.",
+        clears="Open the audit",
+        link="/",
     )
 
 

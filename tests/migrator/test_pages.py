@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from migrator.choices import AttemptState, Direction, StepState
+from migrator.choices import AttemptState, Direction, StepState, Tier
 from migrator.models import (
     Attempt,
     EnvoyListeners,
@@ -17,6 +17,7 @@ from migrator.models import (
     Override,
     Plan,
     PlanTemplate,
+    RehearsalPolicy,
     RopeCheck,
     Service,
     Step,
@@ -282,14 +283,15 @@ def test_freezes_envoys_and_what_counts(cast: Cast, client_of: As) -> None:
     assert "not an address</textarea>" in wrong.content.decode()
     lea.post("/clusters/qa-range/envoys/", {"urls": "http://10.0.0.1:8002\r\nhttp://10.0.0.2:8002"})
     assert EnvoyListeners.objects.get().urls == ["http://10.0.0.1:8002", "http://10.0.0.2:8002"]
-    assert olga.post("/rehearsal-policy/", {"tier": "gold", "days": "7"}).status_code == 422
+    assert olga.post("/rehearsal-policy/", {"tier": "1", "days": "7"}).status_code == 422
     assert (
-        olga.post(
-            "/rehearsal-policy/", {"tier": "gold", "days": "7", "real_route": "on"}
-        ).status_code
+        olga.post("/rehearsal-policy/", {"tier": "1", "days": "7", "real_route": "on"}).status_code
         == 302
     )
-    assert "Gold" in text(olga, "/rehearsal-policy/")
+    assert RehearsalPolicy.objects.get().tier == Tier.ONE
+    unknown = olga.post("/rehearsal-policy/", {"tier": "gold", "days": "7", "real_route": "on"})
+    assert unknown.status_code == 422
+    assert "choose one of the list" in unknown.content.decode()
 
 
 def test_production_shows_what_qa_proved(shop: Shop, world: StepWorld, client_of: As) -> None:

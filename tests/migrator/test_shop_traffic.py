@@ -39,6 +39,7 @@ from migrator.operations.overrides import name_envoys
 from migrator.operations.plan_editing import add_step
 from migrator.operations.plans import archive_plan, create_plan
 from migrator.operations.rehearsals import record_walk_through, set_rehearsal_policy
+from migrator.operations.services import confirm_capacity
 
 wish = json.loads({wish!r})
 lea, olga = (User.objects.get(username=name) for name in ("lea", "olga"))
@@ -46,8 +47,10 @@ cluster = Cluster.objects.active().get(name="qa-range")
 service = Service.objects.get(slug="shop")
 Service.objects.filter(pk=service.pk).update(cluster=cluster, legacy_address=wish["legacy"])
 service.refresh_from_db()
+confirm_capacity(actor=lea, service=service, version=service.version)
 set_rehearsal_policy(
-    actor=olga, tier="", days=30, real_route=True, stand_in=True, walked_through=True
+    actor=olga, tier=None, days=30, real_route=True, stand_in=True, walked_through=True,
+    capacity_days=90,
 )
 name_envoys(actor=lea, cluster=cluster, urls=wish["envoys"])
 for old in Plan.objects.current().filter(service=service):

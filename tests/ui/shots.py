@@ -12,14 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.utils import timezone
 from playwright.sync_api import Browser, sync_playwright
 
 from core.models import EmergencyStop
 from gamedays.choices import FindingStatus, InjectionState, Outcome, Verdict
-from migrator.choices import StepState
-from migrator.models import RopeCheck, StepRehearsal
-from tests.migrator.people import make_attempt, make_shop
+from tests.migrator.people import make_attempt, make_plans
 from tests.people import API, book, make_cast
 from tests.ui import factories
 
@@ -157,22 +154,19 @@ def test_stopped(live_server: Any, browser: Browser) -> None:
 @pytest.mark.django_db(transaction=True)
 def test_plans(live_server: Any, browser: Browser) -> None:
     cast = make_cast()
-    shop = make_shop(cast, 1, 10, 50, 100)
-    shop.plan.steps.filter(position__lte=2).update(state=StepState.DONE, state_since=timezone.now())
-    StepRehearsal.objects.filter(step=shop.step(50)).delete()
-    RopeCheck.objects.create(
-        plan=shop.plan,
-        at=timezone.now(),
-        within_reach=True,
-        lines=[{"name": "legacy", "passed": True, "sentence": "legacy answered 200."}],
-    )
+    factories.make_inventory(cast)
+    shop, live = make_plans(cast)
     paths = {
         "plans": "/plans/",
         "plan": f"/plans/{shop.plan.pk}/",
         "step-edit": f"/steps/{shop.step(50).pk}/edit/",
         "step-new": f"/plans/{shop.plan.pk}/steps/new/",
         "templates": "/templates/",
-        "template": "/templates/stateless-http/",
+        "plan-production": f"/plans/{live.pk}/",
+        "plan-clone": f"/plans/{shop.plan.pk}/clone/",
+        "step-traffic": f"/plans/{shop.plan.pk}/steps/new/?kind=traffic",
+        "template": "/templates/by-hand/",
+        "template-step": "/templates/by-hand/steps/1/",
         "freezes": "/freezes/",
         "envoys": "/clusters/qa-range/envoys/",
         "plan-new": "/services/shop/plan/",

@@ -12,6 +12,8 @@ from playwright.sync_api import Browser, Page, expect
 
 from gamedays.choices import EntryKind, InjectionState, Verdict
 from gamedays.models import Gameday, Injection, TimelineEntry
+from migrator.runners.registry import RUNNERS
+from tests.migrator.people import make_attempt, make_plans
 from tests.people import API, Cast, book, make_cast
 from tests.ui import factories
 
@@ -217,6 +219,8 @@ def addresses(cast: Cast) -> list[str]:
     factories.make_samples(live, probes, api_away=True, ahead_s=60)
     gameday = book(cast, starts_in=dt.timedelta(days=1))
     wrong, right = factories.make_inventory(cast)
+    shop, live_plan = make_plans(cast)
+    attempt = make_attempt(shop)
     return [
         "/",
         "/gamedays/",
@@ -249,6 +253,23 @@ def addresses(cast: Cast) -> list[str]:
         "/services/discover/",
         "/services/discover/qa-range/",
         "/services/discover/qa-range/link/?kind=Deployment&namespace=shop&name=prices",
+        "/plans/",
+        f"/plans/{shop.plan.pk}/",
+        f"/plans/{live_plan.pk}/",
+        f"/plans/{shop.plan.pk}/clone/",
+        f"/plans/{shop.plan.pk}/steps/new/",
+        *(f"/plans/{shop.plan.pk}/steps/new/?kind={kind}" for kind in RUNNERS),
+        f"/steps/{shop.step(50).pk}/edit/",
+        f"/attempts/{attempt.pk}/",
+        "/services/shop/plan/",
+        "/templates/",
+        "/templates/by-hand/",
+        "/templates/new/",
+        "/templates/by-hand/steps/0/",
+        "/freezes/",
+        "/rehearsal-policy/",
+        "/clusters/qa-range/envoys/",
+        "/clusters/qa-range/proofs/",
         "/you/",
         "/nowhere/",
     ]
