@@ -1,4 +1,4 @@
-"""What has to be true after a step, or after its way back, besides what the runner judges."""
+"""What has to be true after a step, or after its way back, besides what the step itself watches."""
 
 from __future__ import annotations
 
@@ -76,10 +76,10 @@ CONFIRMATION = 999
 """The item under which a confirmation is ticked; no checklist is so long."""
 CHECKS: dict[str, CheckKind] = {
     "none": CheckKind(
-        title="What the runner judges",
+        title="What the step itself watches",
         fields=(),
         look=_none,
-        in_words=lambda _: "what the runner judges",
+        in_words=lambda _: "what the step itself watches",
     ),
     "http": CheckKind(
         title="An HTTP request",

@@ -19,6 +19,9 @@ _MOVES_NOTHING: Final = ("observe", "decommission")
 takes away what was left behind."""
 
 
+_STAGES: Final = {Stage.QA: "QA", Stage.PRODUCTION: "production"}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Awaited:
     """A service that another needs, and that is not there yet."""
@@ -65,7 +68,7 @@ def awaited_by(service: Service, stage: Stage) -> list[Awaited]:
         if plan is None:
             if not edge.needs.legacy_address and edge.needs.workload:
                 continue
-            state = f"it has no plan for {stage.label}"
+            state = f"it has no plan for {_STAGES[stage]}"
         elif plan["total"] and not plan["ahead"]:
             continue
         else:

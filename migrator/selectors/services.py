@@ -23,7 +23,7 @@ LACKS: Final[dict[str, tuple[str, Q]]] = {
     "legacy": ("a legacy address", Q(legacy_address="")),
     "capacity": ("a declared capacity", Q(legacy_capacity=None)),
     "confirmation": (
-        "somebody who vouches for it",
+        "somebody who vouches for its capacity",
         Q(legacy_capacity__isnull=False, capacity_confirmed_at=None),
     ),
     "cluster": ("a cluster", Q(cluster=None)),

@@ -317,3 +317,50 @@ def test_hostile_words_are_shown_and_not_run(shop: Shop, client_of: As) -> None:
     page = text(client_of("lea"), f"/plans/{shop.plan.pk}/")
     assert "<script>alert(1)" not in page
     assert "&lt;script&gt;alert(1)" in page
+
+
+def test_a_services_page_shows_its_plans_and_who_leads_makes_one(shop: Shop, client_of: As) -> None:
+    lea = client_of("lea")
+    page = text(lea, "/services/shop/")
+    assert f'href="/plans/{shop.plan.pk}/">QA, qa-range</a>' in page
+    assert "0 of 4 steps" in page
+    assert "make-a-plan" in page
+    assert "make-a-plan" not in text(client_of("erik"), "/services/shop/"), "leads only"
+    make_shop(shop.cast, 1, cluster=production_cluster(shop.cast))
+    assert "make-a-plan" not in text(lea, "/services/shop/"), "each stage has one"
+
+
+def test_a_plan_says_what_it_is_filled_in_with_and_what_is_a_guess(
+    cast: Cast, client_of: As
+) -> None:
+    Service.objects.create(
+        name="Orders",
+        slug="orders",
+        team=cast.team,
+        cluster=cast.cluster,
+        namespace="sales",
+        workload_kind="StatefulSet",
+        workload="orders-web",
+        legacy_address="http://10.0.0.7:80",
+    )
+    page = text(client_of("lea"), "/services/orders/plan/")
+    assert '<option value="qa-range" selected>' in page
+    for known in ("<code>sales</code>", "StatefulSet <code>orders-web</code>", "10.0.0.7"):
+        assert known in page
+    assert page.count("a guess") == 1, "the route alone"
+    assert "still lacks a declared capacity and a route" in page
+
+
+def test_a_new_steps_form_begins_with_what_the_inventory_knows(shop: Shop, client_of: As) -> None:
+    page = text(client_of("lea"), f"/plans/{shop.plan.pk}/steps/new/?kind=traffic")
+    for name, value in (
+        ("namespace", "shop"),
+        ("route", "shop"),
+        ("legacy_service", "shop-legacy"),
+        ("kubernetes_service", "shop"),
+    ):
+        assert re.search(rf'name="parameters.{name}"[^>]* value="{value}"', page), name
+    scale = text(client_of("lea"), f"/plans/{shop.plan.pk}/steps/new/?kind=scale")
+    assert '<option value="Deployment" selected>' in scale
+    in_template = text(client_of("lea"), "/templates/stateless-http/steps/8/?kind=traffic")
+    assert 'value="shop-legacy"' not in in_template

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from gamedays.choices import FINDING_BY_HAND, FindingStatus, InjectionState, Outcome, Verdict
 from gamedays.models import Finding, Injection, Verification
+from migrator.models import Service
 from tests.people import Cast
 from tests.ui import factories
 from tests.ui.conftest import As
@@ -41,6 +42,23 @@ def test_the_story_is_told(finding: Finding, client_of: As) -> None:
     assert "must pass at least 99% from 10 s after the fault bit until the undo" in text
     assert "50 of 150 failed" in text
     assert 'data-only="api-read"' in text
+
+
+def test_it_names_the_service_that_it_is_about(finding: Finding, cast: Cast, client_of: As) -> None:
+    ours = Service.objects.create(
+        name="Orders", slug="orders", team=cast.team, cluster=cast.cluster
+    )
+    elsewhere = Service.objects.create(name="Search", slug="search", team=cast.otto.teams.get())
+    erik, address = client_of("erik"), f"/findings/{finding.pk}/edit/"
+    form = erik.get(address).content.decode()
+    assert "Orders</option>" in form
+    assert "Search</option>" not in form
+    wrong = erik.post(address, story(finding, service=str(elsewhere.pk)))
+    assert wrong.status_code == 422
+    assert "Choose a service of the list, or the cluster." in wrong.content.decode()
+    assert erik.post(address, story(finding, service=str(ours.pk))).status_code == 302
+    page = client_of("vera").get(f"/findings/{finding.pk}/").content.decode()
+    assert 'about <a href="/services/orders/">Orders</a>' in page
 
 
 def test_an_edit_is_saved(finding: Finding, cast: Cast, client_of: As) -> None:
