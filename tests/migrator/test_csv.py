@@ -7,8 +7,7 @@ import datetime as dt
 import io
 
 import pytest
-from django.db import IntegrityError, connection, transaction
-from django.test.utils import CaptureQueriesContext
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -372,34 +371,3 @@ def test_a_race_for_a_name_is_told_and_nothing_is_half_done(
         verbs.apply_csv(actor=cast.erik, import_id=kept.pk, digest=plan.digest)
     assert refused.value.code == "inventory_moved_on"
     assert [each.name for each in Service.objects.all()] == ["B"]
-
-
-# -- No more queries for more rows ----------------------------------------------------------------
-def _many(number: int) -> bytes:
-    return file_of(
-        *(
-            {
-                "name": f"Service {n}",
-                "team": "Payments",
-                "tier": "2",
-                "tags": "web",
-                "links": f"Board https://b.example/{n}",
-                "depends_on": f"Service {n - 1}" if n else "",
-            }
-            for n in range(number)
-        )
-    )
-
-
-def test_more_rows_are_no_more_queries(cast: Cast) -> None:
-    def queries(content: bytes) -> list[int]:
-        with CaptureQueriesContext(connection) as making:
-            imported(cast.erik, content)
-        with CaptureQueriesContext(connection) as changing:
-            imported(cast.erik, content.replace(b",2,", b",1,").replace(b"web", b"pci"))
-        with CaptureQueriesContext(connection) as exporting:
-            exported(cast.erik)
-        Service.objects.all().delete()
-        return [len(making), len(changing), len(exporting)]
-
-    assert queries(_many(5)) == queries(_many(300))
