@@ -41,7 +41,7 @@ def test_a_bad_flag_in_one_manifest_whose_undo_was_rehearsed_there(
 @pytest.mark.parametrize(
     ("scenario", "component", "mode"),
     [
-        ("scheduler-down", "kube-scheduler", "hold"),
+        pytest.param("scheduler-down", "kube-scheduler", "hold", marks=pytest.mark.long),
     ],
 )
 def test_a_leader_elected_component_goes_away_everywhere(

@@ -25,7 +25,7 @@ from tests.practice.owners import belay, kubeconfig_with_a_login, take_back, tak
 from tests.practice.plugin import practice
 from tests.stack.running import RunningStack
 
-pytestmark = [pytest.mark.range, pytest.mark.timeout(600, func_only=True)]
+pytestmark = [pytest.mark.range, pytest.mark.long, pytest.mark.timeout(600, func_only=True)]
 WORKERS = ("qa-w1", "qa-w2")
 ANYWHERE = ("kube-proxy-", "coredns-")
 """Pods that bear the control plane's taint."""
