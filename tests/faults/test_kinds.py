@@ -81,6 +81,13 @@ def test_a_control_plane_component_is_broken_and_comes_back_as_it_was(
     qa: QaCluster, component: str, fault: dict[str, str]
 ) -> None:
     node = qa.look.node("qa-2")
+    # A scheduler or controller manager that lost its API server with the case before ends, and
+    # its kubelet takes its time over starting it again.
+    wait_until(
+        lambda: node.processes(component) and _healthy(qa, node.name, component),
+        within_s=BACK_S,
+        what=f"{component} runs and is healthy before the fault",
+    )
     files, before = node.manifests(), node.processes(component)
     assert before
     with struck(qa, node.name, **fault) as report:
