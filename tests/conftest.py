@@ -15,7 +15,12 @@ from config.stack.binaries import copy_binaries
 from config.stack.processes import start_ticks
 from tests.settings import POSTGRES, TEST_DIR
 
-pytest_plugins = ["tests.practice.plugin", "tests.stack.browser", "tests.stack.fixtures"]
+pytest_plugins = [
+    "tests.practice.plugin",
+    "tests.stack.browser",
+    "tests.stack.fixtures",
+    "tests.migrator.shop",
+]
 
 NEVER_SKIPPED = ("range", "browser", "services")
 SIMULATED = ("tests/simulator/", "tests/mutations/")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.stack.running import RunningStack
 
@@ -60,3 +60,23 @@ def run_id(page: Page) -> str:
     found = re.search(r"/runs/([0-9a-f-]+)/", page.url)
     assert found, page.url
     return found.group(1)
+
+
+def open_plan(page: Page, stack: RunningStack, plan: int) -> None:
+    page.goto(f"{stack.base_url}/plans/{plan}/")
+
+
+def step_card(page: Page, percent: int) -> Locator:
+    return page.locator(f"[data-testid=step][data-key='to-{percent}']")
+
+
+def start_step(page: Page, percent: int) -> None:
+    """From the plan's page to the page of the attempt."""
+    step_card(page, percent).get_by_test_id("start-step").click()
+    expect(page).to_have_url(re.compile(r"/attempts/[0-9a-f-]+/$"))
+
+
+def await_attempt(page: Page, state: str, *, within_ms: int) -> None:
+    """Wait until the page shows it by itself: nothing is reloaded."""
+    shown = page.get_by_test_id("attempt-state")
+    expect(shown).to_have_attribute("data-state", state, timeout=within_ms)

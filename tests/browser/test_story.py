@@ -13,7 +13,19 @@ from playwright.sync_api import Page, expect
 
 from config.stack.layout import CHECKOUT
 from practice.facts import RangeFacts
-from tests.browser.people import await_state, await_verdict, book, log_in, run_id, start
+from tests.browser.people import (
+    await_attempt,
+    await_state,
+    await_verdict,
+    book,
+    log_in,
+    open_plan,
+    run_id,
+    start,
+    start_step,
+    step_card,
+)
+from tests.migrator.shop import Shop
 from tests.stack.browser import SCREENS, Screenshot
 from tests.stack.running import RunningStack, wait_until
 
@@ -46,8 +58,13 @@ def unfixed(practice_range: RangeFacts) -> Iterator[RangeFacts]:
 
 
 def test_find_fix_and_prove(
-    new_page: Callable[[], Page], stack: RunningStack, unfixed: RangeFacts, screenshot: Screenshot
+    new_page: Callable[[], Page],
+    stack: RunningStack,
+    unfixed: RangeFacts,
+    shop: Shop,
+    screenshot: Screenshot,
 ) -> None:
+    shop.make_plan(1)
     page = log_in(new_page(), stack, "lea")
     screenshot(page, "01-this-week")
     book(
@@ -84,7 +101,19 @@ def test_find_fix_and_prove(
     screenshot(page, "05-finding-drafted")
     page.get_by_test_id("edit-finding").click()
     page.get_by_label("Why").first.fill("The proxy believes that an open port is a healthy server.")
+    page.get_by_label("Severity").select_option("high")
     page.get_by_test_id("save-finding").click()
+    expect(page).to_have_url(finding)
+
+    # So severe a finding on the cluster holds the shop's next step, and says what clears it.
+    open_plan(page, stack, shop.plan)
+    held = page.locator("[data-testid=gate][data-code=blocking_finding]")
+    expect(held).to_contain_text("is not proved fixed")
+    screenshot(page, "10-step-held")
+    step_card(page, 1).get_by_test_id("start-step").click()
+    expect(page.get_by_test_id("plan-state")).to_have_attribute("data-state", "quiet")
+    assert shop.live() is None, "a step went ahead against a blocking finding"
+    held.get_by_role("link").click()
     expect(page).to_have_url(finding)
 
     # Re-verify before the fix: it recurs, and nothing is closed.
@@ -101,6 +130,14 @@ def test_find_fix_and_prove(
     re_verify(page, finding, outcome="does_not_recur")
     assert_status(page, "verified_fixed")
     screenshot(page, "07-verified-fixed")
+
+    # Proved fixed: the step goes.
+    open_plan(page, stack, shop.plan)
+    expect(held).to_have_count(0)
+    start_step(page, 1)
+    await_attempt(page, "judging", within_ms=60_000)
+    page.get_by_test_id("turn-round").click()
+    await_attempt(page, "returned", within_ms=60_000)
 
 
 def test_abort_while_all_api_servers_are_held(

@@ -66,14 +66,18 @@ class Site:
 
         def look() -> bool:
             wrong[:] = live_runs(self.stack) + self.beside.unsteady(self.before)
+            if self.before is None and not wrong:
+                try:
+                    self.before = self.beside.before()
+                except TROUBLES as error:
+                    # Such as 429, while a server fills its cache of a kind nobody asked it for.
+                    wrong.append(f"the API gave no answer to its owner: {error}")
             return not wrong or stop_asked()
 
         try:
             wait_until(look, within_s=STEADY_S, what="steady", every_s=1.0)
         except AssertionError as error:
             raise AssertionError(f"not steady within {STEADY_S:g} s: {'; '.join(wrong)}") from error
-        if self.before is None and not wrong:
-            self.before = self.beside.before()
 
     def await_programs(self) -> None:
         """The supervisor has started again whoever was killed, and pages are served."""
