@@ -19,7 +19,7 @@ pytest_plugins = [
     "tests.practice.plugin",
     "tests.stack.browser",
     "tests.stack.fixtures",
-    "tests.migrator.shop",
+    "tests.migrator.real_shop",
 ]
 
 NEVER_SKIPPED = ("range", "browser", "services")

@@ -25,7 +25,7 @@ from tests.browser.people import (
     start_step,
     step_card,
 )
-from tests.migrator.shop import Shop
+from tests.migrator.real_shop import RealShop
 from tests.stack.browser import SCREENS, Screenshot
 from tests.stack.running import RunningStack, wait_until
 
@@ -61,10 +61,10 @@ def test_find_fix_and_prove(
     new_page: Callable[[], Page],
     stack: RunningStack,
     unfixed: RangeFacts,
-    shop: Shop,
+    real_shop: RealShop,
     screenshot: Screenshot,
 ) -> None:
-    shop.make_plan(1)
+    real_shop.make_plan(1)
     page = log_in(new_page(), stack, "lea")
     screenshot(page, "01-this-week")
     book(
@@ -106,13 +106,13 @@ def test_find_fix_and_prove(
     expect(page).to_have_url(finding)
 
     # So severe a finding on the cluster holds the shop's next step, and says what clears it.
-    open_plan(page, stack, shop.plan)
+    open_plan(page, stack, real_shop.plan)
     held = page.locator("[data-testid=gate][data-code=blocking_finding]")
     expect(held).to_contain_text("is not proved fixed")
     screenshot(page, "10-step-held")
     step_card(page, 1).get_by_test_id("start-step").click()
     expect(page.get_by_test_id("plan-state")).to_have_attribute("data-state", "quiet")
-    assert shop.live() is None, "a step went ahead against a blocking finding"
+    assert real_shop.live() is None, "a step went ahead against a blocking finding"
     held.get_by_role("link").click()
     expect(page).to_have_url(finding)
 
@@ -132,7 +132,7 @@ def test_find_fix_and_prove(
     screenshot(page, "07-verified-fixed")
 
     # Proved fixed: the step goes.
-    open_plan(page, stack, shop.plan)
+    open_plan(page, stack, real_shop.plan)
     expect(held).to_have_count(0)
     start_step(page, 1)
     await_attempt(page, "judging", within_ms=60_000)

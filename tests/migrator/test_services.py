@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 import pytest
@@ -305,7 +306,7 @@ def test_nobody_depends_on_what_they_do_not_see(cast: Cast, make: Make) -> None:
         {"legacy_capacity": 5},
         {"legacy_capacity": 0, "legacy_capacity_unit": "x"},
         {"legacy_capacity_unit": "x"},
-        {"capacity_confirmed_at": timezone.now()},
+        {"capacity_confirmed_at": dt.datetime(2026, 1, 5, tzinfo=dt.UTC)},
         {"workload": "shop"},
         {"workload": "shop", "workload_kind": "Job", "namespace": "shop"},
         {"workload": "shop", "workload_kind": "Deployment"},

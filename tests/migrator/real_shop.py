@@ -66,7 +66,7 @@ print(json.dumps({{"plan": plan.pk, "steps": steps}}))
 """
 
 
-class Shop:
+class RealShop:
     """The shop's plan on the range, driven by people at the pages."""
 
     def __init__(self, stack: RunningStack, facts: RangeFacts) -> None:
@@ -165,9 +165,9 @@ class Shop:
 
 
 @pytest.fixture
-def shop(stack: RunningStack, practice_range: RangeFacts) -> Iterator[Shop]:
+def real_shop(stack: RunningStack, practice_range: RangeFacts) -> Iterator[RealShop]:
     """The shop, all of its requests on legacy. Afterwards its route and Service are as before."""
-    found = Shop(stack, practice_range)
+    found = RealShop(stack, practice_range)
     route, service = found.spec, found.get(*SERVICE)["spec"]["ports"]
     found.set_percent(0)
     time.sleep(SETTLED_S)
