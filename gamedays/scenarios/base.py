@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 Mark = Literal["bitten", "undo_asked", "undone", "restored", "ended"]
 Value = str | int
-OBSERVE_MIN_S = 20
+OBSERVE_MIN_S = 10
+"""For who tries things out; what comes late is seen by who watches for minutes, the default."""
 _WORD = re.compile(r"[-._A-Za-z0-9]{1,253}")
 _LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 

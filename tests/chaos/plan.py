@@ -14,7 +14,7 @@ from enum import StrEnum
 
 HOLD_S = (10, 20)
 """Least and longest hold."""
-OBSERVE_S = 20
+OBSERVE_S = 10
 """The least that a scenario allows."""
 BESIDE_EVERY = 16
 """One fault in so many is of no seed family."""

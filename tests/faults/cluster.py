@@ -20,7 +20,10 @@ from tests.stack.running import RunningStack, wait_until
 
 T = TypeVar("T")
 HOLD_S = 15
-OBSERVE_S = 20
+OBSERVE_S = 10
+"""The least that a scenario allows."""
+JUDGED_S = 20
+"""For a verdict that was measured: probes need some seconds of grace, and samples after them."""
 DEADLINE_MARGIN_S = 60
 """The guards' hard deadline lies this long after the hold (design, section 6)."""
 BUDGET_S = 180

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.faults.cluster import QaCluster
+from tests.faults.cluster import JUDGED_S, QaCluster
 from tests.faults.families import finish, result
 from tests.faults.network import reaches, table
 
@@ -26,7 +26,7 @@ def test_a_bad_flag_in_one_manifest_whose_undo_was_rehearsed_there(
 ) -> None:
     node = qa.look.node("qa-2")
     files, before = node.manifests(), node.processes(component)
-    run = qa.start("bad-control-plane-flag", node=node.name, flag=flag)
+    run = qa.start("bad-control-plane-flag", node=node.name, flag=flag, observe_s=JUDGED_S)
     qa.await_active(run)
     assert not before & node.processes(component), "the old process is gone"
     changed = {name for name, mark in files.items() if node.manifests().get(name) != mark}
@@ -49,7 +49,7 @@ def test_a_leader_elected_component_goes_away_everywhere(
 ) -> None:
     before = qa.look.processes(component)
     assert all(before.values())
-    run = qa.start(scenario, mode=mode)
+    run = qa.start(scenario, mode=mode, observe_s=JUDGED_S)
     qa.await_active(run)
     now = qa.look.processes(component)
     assert all(not before[name] & now[name] for name in before)
@@ -76,7 +76,7 @@ def test_a_service_is_cut_off_on_every_node(
     if "nodePort" in port:
         places.append((qa.look.facts.nodes[0].address, port["nodePort"]))
     assert all(reaches(node, *place) for node in qa.look.nodes for place in places)
-    run = qa.start(scenario, mode="cut")
+    run = qa.start(scenario, mode="cut", observe_s=JUDGED_S)
     qa.await_active(run)
     left = [
         (node.name, place) for node in qa.look.nodes for place in places if reaches(node, *place)

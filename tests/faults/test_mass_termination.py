@@ -10,7 +10,7 @@ import pytest
 
 from practice.cluster import wait_rolled_out
 from practice.plan import load_plan
-from tests.faults.cluster import QaCluster
+from tests.faults.cluster import JUDGED_S, QaCluster
 from tests.faults.verbs import fix_and_reverify
 from tests.practice.plugin import practice
 from tests.stack.running import wait_until
@@ -43,7 +43,7 @@ def weakened(qa: QaCluster) -> Iterator[QaCluster]:
 def test_found_told_fixed_and_verified(weakened: QaCluster) -> None:
     qa = weakened
     before = _pods(qa)
-    run = qa.start("envoy-control-plane-down", mode="cut", hold_s=HOLD_S)
+    run = qa.start("envoy-control-plane-down", mode="cut", hold_s=HOLD_S, observe_s=JUDGED_S)
     qa.await_active(run)
     alarm = wait_until(lambda: _alarm(qa, run), within_s=HOLD_S + 60, what="alarm", every_s=0.5)
     assert qa.state(run) not in ("clean", "resolved_by_hand"), "told only when it was over"

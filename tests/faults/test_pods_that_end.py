@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.faults.cluster import QaCluster
+from tests.faults.cluster import JUDGED_S, QaCluster
 from tests.faults.families import finish, result
 
 pytestmark = [pytest.mark.range, pytest.mark.long, pytest.mark.timeout(700, func_only=True)]
@@ -43,7 +43,7 @@ def _closed(qa: QaCluster) -> bool:
 def test_a_node_is_drained_and_opened_again(qa: QaCluster) -> None:
     before = _movable(qa)
     assert before, f"nothing to evict runs on {NODE}"
-    run = qa.start("node-drained", node=NODE, hold_s=SHORT_S)
+    run = qa.start("node-drained", node=NODE, hold_s=SHORT_S, observe_s=JUDGED_S)
     qa.await_active(run)
     assert _closed(qa)
     assert not before & _movable(qa), "a pod that a drain evicts was left"
@@ -58,7 +58,9 @@ def test_pods_of_a_deployment_are_deleted(qa: QaCluster, how_many: str) -> None:
     where = ("-n", "shop", "--selector=app=shop")
     before = set(_pods(qa, *where))
     assert len(before) > 1
-    run = qa.start("pods-killed", target="shop/shop", how_many=how_many, hold_s=SHORT_S)
+    run = qa.start(
+        "pods-killed", target="shop/shop", how_many=how_many, hold_s=SHORT_S, observe_s=JUDGED_S
+    )
     qa.await_active(run)
     gone = before - set(_pods(qa, *where))
     assert len(gone) == (1 if how_many == "one" else len(before))

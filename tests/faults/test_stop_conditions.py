@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.faults.cluster import API_DOWN, QaCluster, at
+from tests.faults.cluster import API_DOWN, JUDGED_S, QaCluster, at
 from tests.faults.verbs import make_probe, switch_probe_off
 
 pytestmark = [pytest.mark.range, pytest.mark.timeout(400, func_only=True)]
@@ -25,7 +25,7 @@ def test_a_probe_that_is_marked_ends_the_fault_by_itself(qa: QaCluster) -> None:
         abort_after_s=ABORT_AFTER_S,
     )
     try:
-        run = qa.start(API_DOWN, hold_s=HOLD_S)
+        run = qa.start(API_DOWN, hold_s=HOLD_S, observe_s=JUDGED_S)
         qa.await_active(run)
         orders = qa.await_undo_on_guards(run, within_s=ABORT_AFTER_S + 12)
         row = qa.await_clean(run)
