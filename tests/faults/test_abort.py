@@ -200,6 +200,7 @@ def test_row_37_abort_in_active_without_redis_and_conductor(qa: QaCluster) -> No
     assert row["doubt"].startswith("Aborted by Vera")
 
 
+@pytest.mark.long
 def test_row_37_abort_while_undoing(qa: QaCluster) -> None:
     """The undo is on its way already: the click is kept, and asks nobody for a second one."""
     run = qa.start(hold_s=5)

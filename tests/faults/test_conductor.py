@@ -174,6 +174,7 @@ def test_row_18_stopped_before_the_effect_and_continued_after_the_undo(qa: QaClu
     assert (row["verdict"], row["bitten_at"]) == ("inconclusive", None)
 
 
+@pytest.mark.long
 def test_row_18_stopped_inside_a_transaction_it_keeps_no_lock(qa: QaCluster) -> None:
     """The server ends a transaction whose client says nothing, so that others can undo."""
     idle = threads(qa)

@@ -14,11 +14,12 @@ pytestmark = [pytest.mark.range, pytest.mark.timeout(500, func_only=True)]
 REGISTRY, ENVOY = "registry-unusable", "envoy-control-plane-down"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("flag", "component"),
     [
         ("unknown-scheduler-flag", "kube-scheduler"),
-        pytest.param("etcd-elsewhere", "kube-apiserver", marks=pytest.mark.long),
+        ("etcd-elsewhere", "kube-apiserver"),
     ],
 )
 def test_a_bad_flag_in_one_manifest_whose_undo_was_rehearsed_there(
