@@ -6,10 +6,13 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.apps import apps
+from django.db.models.signals import post_migrate
 
 from config.stack.binaries import copy_binaries
 from config.stack.processes import start_ticks
@@ -55,6 +58,18 @@ def _remove_dead_sessions() -> None:
         pid = directory.name.rpartition("-")[2]
         if pid.isdigit() and start_ticks(int(pid)) is None:
             shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None) -> None:
+    """Tests with transactions of their own empty every table when they end; what the migrations
+    brought comes back at once, as the content types do."""
+    post_migrate.connect(_bring_templates, sender=apps.get_app_config("migrator"))
+
+
+def _bring_templates(**_: object) -> None:
+    if not apps.get_model("migrator", "PlanTemplate").objects.exists():
+        import_module("migrator.migrations.0008_first_templates").make(apps, None)
 
 
 @pytest.fixture(scope="session")

@@ -23,6 +23,8 @@ def cast() -> Cast:
 def _finding(cast: Cast) -> Finding:
     """Reads fail while the etcd member is away for a minute."""
     fake = make_fake(cast.cluster)
+    # An hour ago: this clock and the machine's go their own ways, and neither overtakes the other.
+    fake.clock.forward(-3600)
     fake.watch.failing = {"api-read": 1}
     done = begin(cast, fake, hold_s=60).to_the_end()
     return Finding.objects.get(injection=done, symptom__probe="api-read")
