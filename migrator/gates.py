@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 
 UNREHEARSED, STALE = "unrehearsed", "rehearsal_stale"
 REHEARSAL_CODES = frozenset({UNREHEARSED, STALE})
-_DAY = dt.timedelta(days=1)
+_DAY, _HOUR = dt.timedelta(days=1), dt.timedelta(hours=1)
+_ROPE_COUNTS_FOR = 6 * _HOUR
+"""It is looked at every hour; a few looks may be missed while many are to be made."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,10 +201,15 @@ def _qa_first(step: Step) -> Iterable[Reason]:
 
 def _within_reach(step: Step) -> Iterable[Reason]:
     newest = RopeCheck.objects.filter(plan=step.plan_id).first()
-    if newest is None or newest.within_reach:
+    if newest is None:
         return
-    why = newest.why
-    lost = newest.within_reach is False
+    why, lost = newest.why, newest.within_reach is False
+    if newest.within_reach:
+        age = timezone.now() - newest.at
+        if age <= _ROPE_COUNTS_FOR:
+            return
+        # Whoever looks every hour is gone, and what was seen then is assumed by now.
+        why = f"it was last looked at {age // _HOUR} hours ago."
     yield Reason(
         code="not_within_reach" if lost else "reach_unknown",
         sentence=("The original state is not within reach: " if lost else "Whether the original "

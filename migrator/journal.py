@@ -17,9 +17,18 @@ from django.utils import timezone
 from core.lost_rows import with_deadline
 from core.redaction import redact_shapes
 from core.selectors import current_stop
-from migrator.choices import ALLOWED, FINAL, FORWARD_MOVES, AttemptState, Direction, EntryKind
+from migrator.choices import (
+    ALLOWED,
+    FINAL,
+    FORWARD_MOVES,
+    UNTOUCHED,
+    AttemptState,
+    Direction,
+    EntryKind,
+)
 from migrator.execution.world import Trial
-from migrator.models import Attempt, HistoryEntry, StepLease
+from migrator.gates import REHEARSAL_CODES, reasons
+from migrator.models import Attempt, HistoryEntry, Step, StepLease
 from migrator.operations.ending import end_attempt
 
 if TYPE_CHECKING:
@@ -42,6 +51,22 @@ class Journal:
     @with_deadline
     def renew(self, attempt_id: uuid.UUID, fence: int) -> bool:
         return _prove_fence(attempt_id, fence)
+
+    @with_deadline
+    def held_up(self, trial: Trial) -> str:
+        if trial.direction is Direction.BACK:
+            return ""
+        stop = current_stop()
+        if stop is not None:
+            return f"The emergency stop is set, by {stop.set_by}: no step goes forward."
+        if trial.state not in UNTOUCHED:
+            return ""
+        step = Step.objects.select_related("plan__service", "plan__cluster", "rollback").get(
+            attempts=trial.id
+        )
+        left_out = REHEARSAL_CODES if trial.direction is Direction.REHEARSAL else frozenset()
+        closed = [each for each in reasons(step) if each.holds and each.code not in left_out]
+        return " ".join(each.sentence for each in closed)
 
     @with_deadline
     def move(

@@ -42,10 +42,15 @@ def require_run(user: User, plan: Plan) -> None:
 
 def require_lead(user: User, plan: Plan, verb: str) -> None:
     """`verb` is what was asked for, such as "sign an override"."""
+    require_leads(user, plan, verb)
+    _require_current(plan)
+
+
+def require_leads(user: User, plan: Plan, verb: str) -> None:
+    """As `require_lead`, of a plan that may be archived and a cluster that may be gone, too."""
     require_see(user, plan)
     if not may_lead(user, plan):
         raise NotAllowed(f"Only a lead of {plan.service.team} may {verb}. Ask one of them.")
-    _require_current(plan)
 
 
 def may_plan(user: User, service: Service) -> bool:

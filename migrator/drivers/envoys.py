@@ -13,6 +13,8 @@ from core.addresses import require_allowed
 from migrator.runners.base import Figures, FiguresMissingError
 
 _TIMEOUT_S = 3.0
+_ALIVE = "server.live"
+"""What every Envoy tells: without it some other server answered, and its silence says nothing."""
 _COMPLETED, _FAILED = "upstream_rq_completed", "upstream_rq_5xx"
 
 
@@ -30,14 +32,15 @@ class EnvoyFigures:
         wanted = tuple(upstreams)
         if not self._urls:
             raise FiguresMissingError("nobody has named this cluster's Envoys.")
-        with ThreadPoolExecutor(max_workers=min(8, len(self._urls))) as pool:
+        with ThreadPoolExecutor(max_workers=len(self._urls)) as pool:
             read = list(pool.map(lambda url: _of(url, wanted), self._urls))
         return dict(zip(self._urls, read, strict=True))
 
 
 def _of(url: str, upstreams: tuple[str, ...]) -> dict[str, int]:
     names = "|".join(re.escape(name) for name in upstreams)
-    query = urlencode({"filter": rf"^cluster\.({names})\.({_COMPLETED}|{_FAILED})$"})
+    wanted = rf"cluster\.({names})\.({_COMPLETED}|{_FAILED})|{re.escape(_ALIVE)}"
+    query = urlencode({"filter": f"^({wanted})$"})
     try:
         answer = wire.request(
             "GET",
@@ -50,9 +53,12 @@ def _of(url: str, upstreams: tuple[str, ...]) -> dict[str, int]:
         raise FiguresMissingError(f"Envoy at {url}: {wire.reason_of(error)}.") from error
     if answer.status != 200 or answer.truncated:
         raise FiguresMissingError(f"Envoy at {url} answered {answer.status}.")
+    lines = answer.body.decode("utf-8", "replace").splitlines()
+    if not any(line.rpartition(":")[0] == _ALIVE for line in lines):
+        raise FiguresMissingError(f"{url} answered, but not with an Envoy's figures.")
     # An upstream that no request ever met has no counter yet: that is none, and not unknown.
     figures = {f"{word}:{name}": 0 for name in upstreams for word in ("completed", "failed")}
-    for line in answer.body.decode("utf-8", "replace").splitlines():
+    for line in lines:
         name, _colon, value = line.rpartition(":")
         for upstream in upstreams:
             for word, stat in (("completed", _COMPLETED), ("failed", _FAILED)):

@@ -34,8 +34,11 @@ class Conductor(Homeward):
 
     def __init__(self, attempt_id: uuid.UUID, fence: int, world: World) -> None:
         super().__init__(attempt_id, fence, world)
+        self._unknown_at: float | None = None
         self._may_change = False
         """This very process committed `changing`; nobody else changes."""
+        self._tried = False
+        """A change was sent whose answer said yes, or that nobody answered."""
         self._steps |= {
             _S.PLANNED: self._planned,
             _S.PREPARING: self._preparing,
@@ -54,13 +57,8 @@ class Conductor(Homeward):
                 returning_at=self._world.clock.now(),
             )
             return 0.0
-        late_s = (self._world.clock.now() - trial.asked_at).total_seconds()
-        if late_s > LATE_S and trial.direction is not Direction.BACK:
-            return self._refuse(
-                trial,
-                f"No worker took it up for {late_s / 60:.0f} minutes, and who asked for it may "
-                "not be watching any more. Look whether workers and broker run, then start again.",
-            )
+        if why := self._too_late(trial):
+            return self._refuse(trial, why)
         self._move(
             trial,
             _S.PREPARING,
@@ -69,11 +67,23 @@ class Conductor(Homeward):
         )
         return 0.0
 
+    def _too_late(self, trial: Trial) -> str:
+        late_s = (self._world.clock.now() - trial.asked_at).total_seconds()
+        if late_s <= LATE_S or trial.direction is Direction.BACK:
+            return ""
+        return (
+            f"No worker took it up for {late_s / 60:.0f} minutes, and who asked for it may not be "
+            "watching any more. Look whether workers and broker run, then start again."
+        )
+
     def _preparing(self, trial: Trial) -> float | None:
         if trial.back_asked:
             return self._refuse(trial, f"{trial.back_asked} took it back before anything changed.")
+        # Asked again: what was started may have waited, and a gate may have closed meanwhile.
+        if why := self._too_late(trial) or self._world.rows.held_up(trial):
+            return self._refuse(trial, why)
         try:
-            prepared = self._runner(trial).prepare(self._order(trial), self._world.hands)
+            prepared = self._runner(trial).prepare(self._order(trial), self._hands)
         except StepRefusedError as error:
             return self._refuse(trial, error.message)
         except ClusterUnreachable as error:
@@ -82,6 +92,12 @@ class Conductor(Homeward):
                     trial, f"The cluster gave no answer for {PREPARE_S:.0f} s: {error.message}."
                 )
             return TICK_S
+        if trial.direction is Direction.REHEARSAL and not prepared.changes:
+            return self._refuse(
+                trial,
+                "It stands already as this step would set it: there is nothing to undo, and so "
+                "nothing that could be rehearsed.",
+            )
         moved = self._move(
             trial,
             _S.CHANGING,
@@ -106,16 +122,20 @@ class Conductor(Homeward):
                 # Committed by somebody who is gone: whether it was changed is seen, not assumed.
                 return self._lost(trial)
             # A person let it go on: every change looks first what stands.
-            self._may_change = True
+            self._may_change = self._tried = True
         if trial.back_asked:
             return self._turn_round(trial, f"{trial.back_asked} asked to go back.")
+        if why := self._world.rows.held_up(trial):
+            return self._turn_round(trial, why)
         runner, order = self._runner(trial), self._order(trial)
         try:
-            runner.change(order, trial.before, self._world.hands)
-            stand = runner.stand(order, trial.before, self._world.hands)
+            runner.change(order, trial.before, self._hands)
+            self._tried = True
+            stand = runner.stand(order, trial.before, self._hands)
         except (StepRefusedError, ForeignChangeError) as error:
             return self._not_taken(trial, error.message)
         except ClusterUnreachable as error:
+            self._tried = True
             return self._await_change(
                 trial,
                 f"For {CHANGE_S:.0f} s nobody could tell whether it was changed: {error.message}.",
@@ -133,16 +153,23 @@ class Conductor(Homeward):
         return self._await_change(trial, "The change was taken, but does not stand.")
 
     def _await_change(self, trial: Trial, why: str) -> float:
-        return self._turn_round(trial, why) if self._in_state_s() > CHANGE_S else TICK_S
+        return self._undo_change(trial, why) if self._in_state_s() > CHANGE_S else TICK_S
+
+    def _undo_change(self, trial: Trial, why: str) -> float:
+        if trial.direction is Direction.BACK:
+            # Put back, it would be as the step left it, and that is not called back.
+            return self._ask_a_person(trial, why)
+        return self._turn_round(trial, why)
 
     def _not_taken(self, trial: Trial, why: str) -> float | None:
-        """Refused where nothing of ours stands; otherwise it goes back, three-way."""
+        """Refused where nothing of ours ever stood; otherwise it goes back, three-way."""
         try:
             runner, order = self._runner(trial), self._order(trial)
-            ours = runner.anything_of_ours(order, trial.before, self._world.hands)
+            ours = runner.anything_of_ours(order, trial.before, self._hands)
         except (ClusterUnreachable, StepRefusedError):
             ours = True  # nobody knows: the way back looks again
-        return self._turn_round(trial, why) if ours else self._refuse(trial, why)
+        touched = ours or self._tried
+        return self._undo_change(trial, why) if touched else self._refuse(trial, why)
 
     def _judging(self, trial: Trial) -> float | None:
         if trial.exposes and not self._may_change:
@@ -162,10 +189,21 @@ class Conductor(Homeward):
         if look.judged is Judged.PASSED:
             return self._passed(trial, look)
         if look.judged is Judged.UNKNOWN:
-            unknown_s = self._world.clock.now().timestamp() - float(memory["unknown_since"])
+            unknown_s = self._unknown_s(trial, float(memory["unknown_since"]))
             if unknown_s > self._runner(trial).unknown_for(trial.parameters):
                 return self._broke(trial, f"Unknown for {unknown_s:.0f} s. {look.sentence}")
+        else:
+            self._unknown_at = None
         return max(TICK_S, look.again_s)
+
+    def _unknown_s(self, trial: Trial, since: float) -> float:
+        """Who exposes users is watched by one conductor, whose own clock nobody can step."""
+        now = self._world.clock.monotonic()
+        self._unknown_at = now if self._unknown_at is None else self._unknown_at
+        own_s = now - self._unknown_at
+        if trial.exposes:
+            return own_s
+        return max(own_s, self._world.clock.now().timestamp() - since)
 
     def _look(self, trial: Trial) -> Look:
         now = self._world.clock.now()
@@ -178,7 +216,7 @@ class Conductor(Homeward):
                 self._order(trial),
                 trial.before,
                 trial.memory,
-                self._world.hands,
+                self._hands,
                 stood_s=stood_s,
                 now=now,
             )
@@ -190,7 +228,7 @@ class Conductor(Homeward):
             )
         if look.judged is not Judged.PASSED:
             return look
-        checked = checks.look(trial.check_kind, trial.check_parameters, self._world.hands)
+        checked = checks.look(trial.check_kind, trial.check_parameters, self._hands)
         if checked.passed is True:
             return look
         if trial.check_kind == "confirm":
@@ -211,8 +249,15 @@ class Conductor(Homeward):
         )
 
     def _broke(self, trial: Trial, why: str) -> float | None:
-        if trial.direction is not Direction.BACK and self._runner(trial).returns_by_itself:
+        runner = self._runner(trial)
+        alone = runner.returns_alone(self._order(trial), trial.before)
+        if trial.direction is Direction.REHEARSAL:
+            alone = runner.returns_by_itself  # it goes back in any case
+        if trial.direction is not Direction.BACK and alone:
             return self._turn_round(trial, f"By itself: {why}")
+        return self._ask_a_person(trial, why)
+
+    def _ask_a_person(self, trial: Trial, why: str) -> float:
         self._move(
             trial,
             _S.INTERRUPTED,
@@ -225,6 +270,7 @@ class Conductor(Homeward):
     def _passed(self, trial: Trial, look: Look) -> float | None:
         if trial.direction is Direction.REHEARSAL:
             return self._turn_round(trial, f"Done and checked: {look.sentence} Now undone.")
+        self._accepting = True
         moved = self._move(
             trial,
             _S.DONE,
@@ -233,6 +279,7 @@ class Conductor(Homeward):
             data={"figures": look.figures},
             ended_at=self._world.clock.now(),
         )
+        self._accepting = False
         # An emergency stop keeps it where it is: watched, and not accepted.
         return None if moved is not None else TICK_S
 

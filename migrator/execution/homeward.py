@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from core.errors import ClusterUnreachable
 from core.lost_rows import RowsLostError
+from core.watchdog import LEASE_S
 from migrator.choices import FINAL, AttemptState, Direction, EntryKind
+from migrator.execution.fenced import FencedApi, LeaseLostError
 from migrator.runners import checks
 from migrator.runners.base import (
     ForeignChangeError,
@@ -40,6 +43,7 @@ class Homeward:
 
     def __init__(self, attempt_id: uuid.UUID, fence: int, world: World) -> None:
         self._id, self._fence, self._world = attempt_id, fence, world
+        self._hands = replace(world.hands, api=FencedApi(world.hands.api, self._renew))
         self._trial: Trial | None = None
         self._renewed_at = float("-inf")
         self._entered_at = world.clock.monotonic()
@@ -47,6 +51,10 @@ class Homeward:
         self._retry_s = 1.0
         self._stop_reason = ""
         self._rows_were_lost = False
+        self._alone, self._alone_at = False, float("-inf")
+        """Without rows: whether nobody else can have taken over, and when that was last said."""
+        self._accepting = False
+        """The move to `done` was sent, and nobody knows whether it was taken."""
         self._steps: dict[AttemptState, Callable[[Trial], float | None]] = {
             _S.PLANNED: self._rest,
             _S.PREPARING: self._rest,
@@ -80,6 +88,7 @@ class Homeward:
             if trial is None or trial.state in FINAL:
                 return None
             self._remember(trial)
+            self._accepting = False
             if not self._renew():
                 return None
             if self._rows_were_lost and self.holds:
@@ -92,6 +101,8 @@ class Homeward:
             if self._stop_reason and self.holds:
                 return self._turn_round(trial, self._stop_reason)
             return self._steps[trial.state](trial)
+        except LeaseLostError:
+            return None
         except RowsLostError:
             return self._without_rows()
 
@@ -104,9 +115,9 @@ class Homeward:
             self._retry_s = 1.0
         self._trial = trial
 
-    def _renew(self) -> bool:
+    def _renew(self, at_once: bool = False) -> bool:
         now = self._world.clock.monotonic()
-        if now - self._renewed_at >= RENEW_S:
+        if at_once or now - self._renewed_at >= RENEW_S:
             if not self._world.rows.renew(self._id, self._fence):
                 return False
             self._renewed_at = now
@@ -114,13 +125,24 @@ class Homeward:
 
     def _without_rows(self) -> float:
         """Go back first, record later: who cannot prove the fence must not let users meet what
-        nobody watches any more."""
-        self._rows_were_lost = True
+        nobody watches any more. Only while it is sure that nobody else has taken over, and only
+        until it was seen to be back: what stands there later is somebody else's."""
+        now = self._world.clock.monotonic()
+        if not self._rows_were_lost:
+            # A process that was stopped for longer than a lease may find the rows lost, too.
+            self._alone = now - self._renewed_at < LEASE_S
+        elif now - self._alone_at >= LEASE_S:
+            self._alone = False
+        self._rows_were_lost, self._alone_at = True, now
         trial = self._trial
-        if trial is not None and (self.holds or trial.state is _S.RETURNING):
+        if trial is None or not self._alone or self._accepting:
+            return TICK_S
+        if self.holds or trial.state is _S.RETURNING:
+            runner, order, hands = self._runner(trial), self._order(trial), self._world.hands
             # Asked again at the next wake, and told once there are rows to tell it in.
-            with suppress(ClusterUnreachable, ForeignChangeError, StepRefusedError):
-                self._runner(trial).undo(self._order(trial), trial.before, self._world.hands)
+            with suppress(ClusterUnreachable, ForeignChangeError, StepRefusedError, RowsLostError):
+                runner.undo(order, trial.before, hands)
+                self._alone = not runner.is_back(order, trial.before, hands)
         return TICK_S
 
     # -- one method per state ---------------------------------------------------------------------
@@ -159,12 +181,9 @@ class Homeward:
         return self._rest(trial)
 
     def _returning(self, trial: Trial) -> float | None:
-        runner, order = self._runner(trial), self._order(trial)
+        runner = self._runner(trial)
         try:
-            back = runner.is_back(order, trial.before, self._world.hands)
-            if not back:
-                runner.undo(order, trial.before, self._world.hands)
-                back = runner.is_back(order, trial.before, self._world.hands)
+            back = self._put_back(trial)
         except (ForeignChangeError, StepRefusedError) as error:
             return self._say_stuck(trial, error.message)
         except ClusterUnreachable as error:
@@ -195,10 +214,8 @@ class Homeward:
             return self._retry_s
         self._looked_at = now
         self._retry_s = min(RETRY_MAX_S, self._retry_s * 2)
-        runner, order = self._runner(trial), self._order(trial)
         try:
-            if not runner.is_back(order, trial.before, self._world.hands):
-                runner.undo(order, trial.before, self._world.hands)
+            self._put_back(trial)
         except (ForeignChangeError, StepRefusedError, ClusterUnreachable):
             return self._retry_s
         found = self._prove(trial)
@@ -206,20 +223,31 @@ class Homeward:
 
     # -- helpers ----------------------------------------------------------------------------------
 
+    def _put_back(self, trial: Trial) -> bool:
+        """Whether it is as it was, after putting it back where it was not."""
+        runner, order = self._runner(trial), self._order(trial)
+        if runner.is_back(order, trial.before, self._hands):
+            if trial.direction is not Direction.BACK and trial.changed_at is None:
+                # Nobody saw the change stand: it may still be under way, and must come too late.
+                runner.outdate(order, trial.before, self._hands)
+            return True
+        runner.undo(order, trial.before, self._hands)
+        return runner.is_back(order, trial.before, self._hands)
+
     def _prove(self, trial: Trial) -> list[str] | str:
         """The differences that are left where it is proved to be back; a sentence where it is
         not, or where nobody could look."""
         runner, order = self._runner(trial), self._order(trial)
         try:
-            if not runner.is_back(order, trial.before, self._world.hands):
+            if not runner.is_back(order, trial.before, self._hands):
                 return "What stands there is not what was written down before the step."
-            now = runner.fingerprint(order, trial.before, self._world.hands)
+            now = runner.fingerprint(order, trial.before, self._hands)
         except StepRefusedError as error:
             return error.message
         except ClusterUnreachable as error:
             return f"The cluster could not be asked: {error.message}."
         checked = checks.look(
-            trial.back_check_kind, trial.back_check_parameters, self._world.hands, part="back"
+            trial.back_check_kind, trial.back_check_parameters, self._hands, part="back"
         )
         if checked.passed is not True:
             return checked.sentence

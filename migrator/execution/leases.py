@@ -1,20 +1,35 @@
-"""The leases of steps, as the watchdog reads them."""
+"""The leases of steps, as the watchdog reads them.
+
+Held ones, and those of what exposes users still and nobody holds: a conductor that was told to
+stop, or that waits between two tries, leaves the rest to workers, and there may be none.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+
+from django.db.models import Q
 
 from core.watchdog import LeaseRow
 from migrator.choices import FINAL, GOING_BACK, MAY_GO_BACK, AttemptState
 from migrator.execution import shell
 from migrator.models import StepLease
 
+_EXPOSED = (
+    AttemptState.CHANGING,
+    AttemptState.JUDGING,
+    AttemptState.RETURNING,
+    AttemptState.STUCK,
+)
+
 
 class StepLeases:
-    """`LeaseBook` of attempts, on PostgreSQL: those that somebody holds."""
+    """`LeaseBook` of attempts, on PostgreSQL."""
 
     def rows(self) -> Iterable[LeaseRow]:
-        leases = StepLease.objects.filter(held=True).exclude(attempt__state__in=sorted(FINAL))
+        exposed = Q(attempt__exposes=True, attempt__state__in=_EXPOSED)
+        watched = StepLease.objects.filter(Q(held=True) | exposed)
+        leases = watched.exclude(attempt__state__in=sorted(FINAL))
         for lease in leases.select_related("attempt"):
             attempt = lease.attempt
             asked = attempt.back_asked_at is not None
@@ -30,4 +45,5 @@ class StepLeases:
             )
 
     def take_over(self, row: LeaseRow) -> int | None:
-        return shell.take_over(row.key, fence=row.fence, renewals=row.renewals)
+        held = shell.take_over(row.key, fence=row.fence, renewals=row.renewals)
+        return held if held is not None else shell.claim(row.key)

@@ -16,7 +16,7 @@ from core import kube, wire
 from core.addresses import require_allowed
 from core.errors import DomainError
 from core.lost_rows import with_deadline
-from migrator.choices import FINAL, UNTOUCHED, AttemptState, EntryKind
+from migrator.choices import FINAL, GOING_BACK, UNTOUCHED, AttemptState, EntryKind
 from migrator.drivers.api import ClusterApi
 from migrator.drivers.envoys import EnvoyFigures
 from migrator.execution.clock import SystemClock
@@ -145,6 +145,17 @@ def leave_to_a_person(world: World, attempt_id: uuid.UUID, fence: int, what: str
             reason=why,
         )
         world.rows.rest(attempt_id, fence, again_s=3600.0)
+    elif trial.state in GOING_BACK:
+        # Told, and tried again and again, but not in a circle that nobody sees.
+        if trial.state is not AttemptState.STUCK:
+            world.rows.move(
+                trial,
+                AttemptState.STUCK,
+                kind=EntryKind.ALARM,
+                text=f"Not back: {why} A person is needed.",
+                reason=why,
+            )
+        world.rows.rest(attempt_id, fence, again_s=30.0)
     else:
         world.rows.give_up(attempt_id, fence)
 

@@ -55,6 +55,10 @@ class Rows(Protocol):
     def renew(self, attempt_id: uuid.UUID, fence: int) -> bool:
         """Count the lease up; False when the fence is stale."""
 
+    def held_up(self, trial: Trial) -> str:
+        """Why it may not go forward now, in a sentence: the emergency stop, and, before anything
+        was changed, every gate that closed since it was started. Empty: nothing holds it."""
+
     def move(
         self,
         trial: Trial,

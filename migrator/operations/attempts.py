@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from core.choices import SlotKind, Stage
 from core.errors import Conflict
+from core.models import Cluster
 from core.operations.slots import take_slot
 from migrator.choices import AttemptState, Direction
 from migrator.models import Attempt, StepLease
@@ -18,6 +19,8 @@ from migrator.operations.plan_history import write_history
 from migrator.runners.registry import RESTORE, runner_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from core.models import User
     from migrator.models import Retreat, Step
 
@@ -26,7 +29,8 @@ def begin(step: Step, *, direction: Direction, actor: User, text: str, **fields:
     """Plan an attempt, inside the caller's transaction.
 
     Raises `Conflict`: `step_running` where the plan has a live attempt already (somebody was
-    quicker), `cluster_busy` where a fault or another step holds the QA cluster.
+    quicker), `route_busy` where another plan's step moves the same route, `cluster_busy` where a
+    fault or another step holds the QA cluster.
     """
     values: dict[str, Any] = {
         "kind": step.kind,
@@ -36,6 +40,12 @@ def begin(step: Step, *, direction: Direction, actor: User, text: str, **fields:
         **fields,
     }
     plan = step.plan
+    if plan.attempts.live().exists():
+        # The constraint decides. But asking it for a row that is being ended in this moment would
+        # wait for that end, which may itself wait for what is locked here.
+        raise _running()
+    if direction != Direction.BACK:
+        _require_free_route(plan.cluster_id, values["kind"], values["parameters"])
     attempt = Attempt(
         step=step,
         plan=plan,
@@ -112,15 +122,40 @@ def begin_back(step: Step, *, actor: User, retreat: Retreat | None) -> Attempt |
         return error.message
 
 
+def _require_free_route(cluster_id: int, kind: str, parameters: Mapping[str, Any]) -> None:
+    """Two services may share a route; what one step's share does cannot be told while another
+    moves it. The cluster's row is locked, so that of two at once the second sees the first."""
+    if kind != "traffic":
+        return
+    Cluster.objects.select_for_update(no_key=True).get(pk=cluster_id)
+    place = {name: parameters.get(name) for name in ("namespace", "route")}
+    other = (
+        Attempt.objects.live()
+        .filter(cluster_id=cluster_id, kind="traffic", parameters__contains=place)
+        .select_related("plan")
+        .first()
+    )
+    if other is not None:
+        raise Conflict(
+            f"A step of “{other.plan}” moves HTTPProxy {place['namespace']}/{place['route']} now. "
+            "One at a time, or its effect cannot be told.",
+            code="route_busy",
+        )
+
+
+def _running() -> Conflict:
+    return Conflict(
+        "A step of this plan is under way already: somebody was quicker. One at a time, or "
+        "its effect cannot be told.",
+        code="step_running",
+    )
+
+
 def _why_not(error: IntegrityError, step: Step) -> Conflict:
     constraint = str(getattr(getattr(error.__cause__, "diag", None), "constraint_name", "") or "")
     told = str(error)
     if "attempt_one_live_per_plan" in (constraint or told) or "one_live" in told:
-        return Conflict(
-            "A step of this plan is under way already: somebody was quicker. One at a time, or "
-            "its effect cannot be told.",
-            code="step_running",
-        )
+        return _running()
     if "way back" in told:
         return Conflict(
             f"“{step}” has no way back, and without one no step starts. Write it down first.",

@@ -44,7 +44,8 @@ def _record_rehearsal(attempt: Attempt) -> None:
     differences = list(entry.data.get("differences", [])) if entry else []
     returned = attempt.state == AttemptState.RETURNED
     # What was turned round for another reason than “done and checked” has not shown the whole way.
-    whole = attempt.reason.startswith("Done and checked")
+    # Whoever asked for that may be called anything, so their name proves nothing.
+    whole = attempt.reason.startswith("Done and checked") and attempt.back_asked_at is None
     began = attempt.returning_at or attempt.changed_at
     StepRehearsal.objects.create(
         step=attempt.step,

@@ -68,7 +68,7 @@ def edit_step(*, actor: User, step: Step, version: int, draft: StepDraft) -> Ste
             or (
                 old is not None
                 and new is not None
-                and any(getattr(old, n) != new[n] for n in ("kind", "parameters", "check_kind"))
+                and any(getattr(old, name) != new[name] for name in _MATTERS[:4])
             )
         )
         for name, value in values.items():

@@ -106,8 +106,7 @@ def archive_plan(*, actor: User, plan: Plan) -> Plan:
         NotFound, NotAllowed; Conflict: `step_running`.
     """
     policies.require_see(actor, plan)
-    if plan.cluster.retired_at is None:
-        policies.require_lead(actor, plan, "archive a plan")
+    policies.require_leads(actor, plan, "archive a plan")
     with transaction.atomic():
         found = Plan.objects.select_for_update(of=("self",)).select_related("service__team")
         plan = found.get(pk=plan.pk)

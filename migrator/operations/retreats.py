@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from django.db import IntegrityError, transaction
 
-from core.errors import Conflict
+from core.errors import Conflict, Invalid
 from core.redaction import redact_text
 from migrator import plan_policies as policies
 from migrator.choices import StepState
@@ -24,9 +24,12 @@ def roll_back(*, actor: User, plan: Plan, down_to: int, reason: str = "") -> Ret
 
     Raises:
         NotFound, NotAllowed: leads and engineers of the service's team.
+        Invalid: `down_to` says nothing; the original state is never assumed.
         Conflict: `nothing_to_roll_back`, `step_running`, `cluster_busy`, `no_way_back`.
     """
     policies.require_run(actor, plan)
+    if down_to < 0:
+        raise Invalid("Say back to where: 0 is the original state.", field="down_to")
     with transaction.atomic():
         found = Plan.objects.select_for_update(of=("self",)).select_related(
             "service__team", "cluster"

@@ -13,6 +13,7 @@ from core.redaction import redact_text
 from migrator import plan_policies as policies
 from migrator.choices import (
     FINAL,
+    GOING_BACK,
     MAY_GO_BACK,
     STEP_BEHIND,
     AttemptState,
@@ -20,7 +21,7 @@ from migrator.choices import (
     Reversibility,
     StepState,
 )
-from migrator.gates import require_open
+from migrator.gates import REHEARSAL_CODES, require_open
 from migrator.models import Attempt, Plan, SignOff, Step, StepLease, Tick
 from migrator.operations.attempts import begin
 from migrator.operations.ending import end_attempt
@@ -100,17 +101,23 @@ def continue_step(*, actor: User, attempt: Attempt) -> Attempt:
     changed is not changed again.
 
     Raises:
-        NotFound, NotAllowed; Conflict: `not_waiting`, `emergency_stop`.
+        NotFound, NotAllowed; Conflict: `not_waiting`; not of a way back, and only where something
+            is still to be changed: `emergency_stop`, or the code of a gate that closed meanwhile.
     """
     policies.require_run(actor, attempt.plan)
     with transaction.atomic():
-        require_no_stop()
+        if attempt.direction != Direction.BACK:
+            require_no_stop()
         # The lease first, in everybody's order.
         StepLease.objects.select_for_update().get(attempt=attempt)
         now = timezone.now()
         attempt.refresh_from_db(fields=["changed_at"])
         seen_changed = attempt.changed_at is not None
         to = AttemptState.JUDGING if seen_changed else AttemptState.CHANGING
+        if attempt.direction != Direction.BACK and not seen_changed:
+            rehearsal = attempt.direction == Direction.REHEARSAL
+            without = REHEARSAL_CODES if rehearsal else ()
+            require_open(attempt.step, actor=attempt.asked_by, without=without)
         rows = Attempt.objects.filter(
             pk=attempt.pk, state=AttemptState.INTERRUPTED, back_asked_at__isnull=True
         ).update(
@@ -181,13 +188,19 @@ def skip_step(*, actor: User, step: Step, reason: str) -> Step:
     """Leave a step out, with a reason. It can be taken back as long as no later one is done.
 
     Raises:
-        NotFound, NotAllowed: leads only; Invalid: no reason; Conflict: `step_not_next`.
+        NotFound, NotAllowed: leads only; Invalid: no reason;
+        Conflict: `step_not_next`, `step_running`.
     """
     policies.require_lead(actor, step.plan, "skip a step")
     reason = checked_reason(reason, "Say why this step is not needed here.", _TEXT_MAX)
     with transaction.atomic():
         step = lock_step(step)
         require_next(step)
+        if step.attempts.live().exists():
+            raise Conflict(
+                f"“{step}” is under way. Turn it round, or let it end; then skip it.",
+                code="step_running",
+            )
         step.state, step.state_since = StepState.SKIPPED, timezone.now()
         step.skip_reason = reason
         step.save(update_fields=["state", "state_since", "skip_reason"])
@@ -262,6 +275,7 @@ def tick_item(*, actor: User, attempt: Attempt, part: str, item: int) -> Tick:
         if attempt.is_final:
             raise Conflict("This attempt is over; nothing is ticked any more.", code="ticks_closed")
         _require_item(attempt, part, item)
+        _require_time(attempt, part)
         figures = attempt.seen.get("figures") or {}
         if (
             part == "do"
@@ -334,6 +348,17 @@ def _require_item(attempt: Attempt, part: str, item: int) -> None:
         return
     if not _item_text(attempt, part, item):
         raise Invalid("There is no such item on this checklist.", field="item")
+
+
+def _require_time(attempt: Attempt, part: str) -> None:
+    """What undoes it is ticked on the way back, and a check is confirmed of what stands: neither
+    says anything of a time before."""
+    state = attempt.state
+    open_now = {"back": state in GOING_BACK, "check": state == AttemptState.JUDGING}
+    if not open_now.get(part, state not in GOING_BACK):
+        raise Conflict(
+            f"Not now: it is {attempt.get_state_display().lower()}.", code="ticks_closed"
+        )
 
 
 def _item_text(attempt: Attempt, part: str, item: int) -> str:

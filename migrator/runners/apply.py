@@ -13,7 +13,6 @@ from urllib.parse import urlencode
 
 from core.errors import ClusterUnreachable
 from core.fields import Field
-from core.redaction import redact_shapes
 from migrator.runners import manifests, objects
 from migrator.runners.base import (
     ForeignChangeError,
@@ -89,10 +88,10 @@ class Apply(Runner):
                     {"kind": document["kind"], **found}, overridden=overridden
                 )
             made = self._try(order, document, found, hands)
-            places = manifests.settings(document)
+            places = _places(document, found, made)
             ours = {_join(place): _at(made, place) for place in places}
             former = {_join(place): _at(found, place) for place in places}
-            _require_no_secret(name, former)
+            _require_no_secret(name, found, places)
             before["objects"].append(
                 {
                     "name": name,
@@ -103,7 +102,13 @@ class Apply(Runner):
             )
             before["fingerprint"][name] = objects.essence(found)
             diff += _diff(name, found, made)
-        return Prepared(before=before, diff=diff or ["Everything is as the manifest says already."])
+        changes = any(
+            not objects.same(each["ours"], each["former"]) or not each["uid"]
+            for each in before["objects"]
+        )
+        if not diff:
+            diff = ["Everything is as the manifest says already."]
+        return Prepared(before=before, diff=diff, changes=changes)
 
     def change(self, order: Order, before: Mapping[str, Any], hands: Hands) -> None:
         for document, was in zip(_wanted(order), before["objects"], strict=True):
@@ -139,11 +144,14 @@ class Apply(Runner):
         )
 
     def anything_of_ours(self, order: Order, before: Mapping[str, Any], hands: Hands) -> bool:
-        return any(
-            _stand(_read(hands, document), was) is Stand.OURS
-            and not objects.same(was["ours"], was["former"])
-            for document, was in zip(_wanted(order), before["objects"], strict=True)
-        )
+        for document, was in zip(_wanted(order), before["objects"], strict=True):
+            found = _read(hands, document)
+            if found is not None and not was["uid"] and _made_by_us(found):
+                return True
+            ours = _stand(found, was) is Stand.OURS
+            if ours and not objects.same(was["ours"], was["former"]):
+                return True
+        return False
 
     def undo(self, order: Order, before: Mapping[str, Any], hands: Hands) -> None:
         pairs = list(zip(_wanted(order), before["objects"], strict=True))
@@ -157,6 +165,12 @@ class Apply(Runner):
                 foreign = foreign or error
         if foreign is not None:
             raise foreign
+
+    def outdate(self, order: Order, before: Mapping[str, Any], hands: Hands) -> None:
+        for document in _wanted(order):
+            found = _read(hands, document)
+            if found is not None:
+                objects.outdate(hands.api, document["kind"], found)
 
     def fingerprint(self, order: Order, before: Mapping[str, Any], hands: Hands) -> Object:
         return {
@@ -260,6 +274,12 @@ def _stand(found: Object | None, was: Mapping[str, Any]) -> Stand:
     return Stand.ORIGINAL if objects.same(now, was["former"]) else Stand.FOREIGN
 
 
+def _made_by_us(found: Object) -> bool:
+    """Made anew by this step, even where it does not look as the dry run said it would."""
+    entries = found["metadata"].get("managedFields") or []
+    return any(entry.get("manager") == objects.MANAGER for entry in entries)
+
+
 def _is_former(found: Object | None, was: Mapping[str, Any]) -> bool:
     if not was["uid"]:
         return found is None
@@ -308,9 +328,37 @@ def _remove(document: Object, found: Object, hands: Hands) -> None:
     raise ClusterUnreachable(f"HTTP {answer.status} when asked to remove it")
 
 
-def _require_no_secret(name: str, former: Mapping[str, Any]) -> None:
+def _places(document: Object, found: Object | None, made: Object) -> list[tuple[str, ...]]:
+    """Everything that the change touches: what the manifest sets, and what goes with it, because
+    the API takes away what we once applied and do not apply any more."""
+    places = list(manifests.settings(document))
+    if found is None:
+        return places
+    was, will = manifests.leaves(_of_people(found)), manifests.leaves(_of_people(made))
+    for place in sorted({*was, *will}):
+        known = any(place[: len(each)] == each or each[: len(place)] == place for each in places)
+        if not known and was.get(place, _MISSING) != will.get(place, _MISSING):
+            places.append(place)
+    return places
+
+
+def _of_people(found: Object) -> Object:
+    """Without what the cluster itself writes."""
+    meta = {
+        key: found["metadata"][key]
+        for key in ("labels", "annotations", "finalizers")
+        if key in found["metadata"]
+    }
+    left_out = ("status", "apiVersion", "kind", "metadata")
+    return {**{key: item for key, item in found.items() if key not in left_out}, "metadata": meta}
+
+
+def _require_no_secret(name: str, found: Object | None, places: list[tuple[str, ...]]) -> None:
     """What goes back word for word has to be written down word for word."""
-    if redact_shapes(dict(former)) != dict(former):
+    if found is None:
+        return
+    hidden = objects.without_secrets(found)
+    if any(_at(found, place) != _at(hidden, place) for place in places):
         raise StepRefusedError(
             f"A field of {name} that this manifest changes holds what looks like a password, and "
             "Belay would have to write it down to put it back. Move it to a Secret first.",

@@ -123,6 +123,8 @@ class Prepared:
     diff: list[str]
     exposes: bool = False
     """After the change users meet what nobody has accepted yet."""
+    changes: bool = True
+    """False where it stands already as the step would set it: there is nothing to undo."""
 
 
 class Judged(StrEnum):
@@ -221,9 +223,17 @@ class Runner:
         """Why what the step writes down is no way back; empty: it is one."""
         return ""
 
+    def returns_alone(self, order: Order, before: Mapping[str, Any]) -> bool:
+        """Whether this change, once a bound breaks, goes back without asking."""
+        return self.returns_by_itself
+
     def undo(self, order: Order, before: Mapping[str, Any], hands: Hands) -> None:
         """Put back what was written down, only where ours stands. Errors as `change`."""
         raise NotImplementedError
+
+    def outdate(self, order: Order, before: Mapping[str, Any], hands: Hands) -> None:
+        """Give what stands a new version, so that a change of ours that is still under way is
+        refused when it comes. Errors as `change`."""
 
     def fingerprint(self, order: Order, before: Mapping[str, Any], hands: Hands) -> Object:
         """How what is touched is now, as comparable data without times and versions."""

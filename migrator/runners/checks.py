@@ -60,6 +60,9 @@ def _field(parameters: Mapping[str, Any], hands: Hands, part: str) -> Checked:
         value = object_paths.find(found, object_paths.parse(path))
     except object_paths.AbsentError:
         return Checked(passed=False, sentence=f"{what} is not there, wanted {wanted}.")
+    if isinstance(value, dict | list):
+        # What is inside may be anybody's password, and is shown to everybody.
+        return Checked(passed=False, sentence=f"{what} is no single value, wanted {wanted}.")
     seen = str(value).lower() if isinstance(value, bool) else str(value)
     return Checked(passed=seen == wanted, sentence=f"{what} is {seen[:80]}, wanted {wanted}.")
 

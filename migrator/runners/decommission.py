@@ -89,7 +89,8 @@ class Decommission(Runner):
             )
         before: Object = {
             "fingerprint": {},
-            "port": weights.ports(found, halves)[halves.legacy],
+            # Those of routes that name legacy alone, too: it is silent when nobody asks it at all.
+            "ports": weights.every_port(found, halves.legacy),
         }
         diff = [f"Then: {item}" for item in items_of(order.parameters)]
         return Prepared(before=before, diff=["Measure that legacy is silent.", *diff])
@@ -126,15 +127,18 @@ class Decommission(Runner):
         now: dt.datetime,
     ) -> Look:
         name = f"{order.parameters['namespace']}_{order.parameters['legacy_service']}"
-        upstream = f"{name}_{before['port']}"
+        upstreams = [f"{name}_{port}" for port in before["ports"]]
         try:
-            read = hands.envoys.read([upstream])
+            read = hands.envoys.read(upstreams)
         except FiguresMissingError as error:
             kept = {key: value for key, value in memory.items() if key != "unknown_since"}
             return Look(
                 judged=Judged.UNKNOWN, sentence=f"Unknown: {error}", memory=kept, again_s=10.0
             )
-        seen = {envoy: figures[f"completed:{upstream}"] for envoy, figures in read.items()}
+        seen = {
+            envoy: sum(figures[f"completed:{each}"] for each in upstreams)
+            for envoy, figures in read.items()
+        }
         at = now.timestamp()
         since = float(memory.get("silent_since", at))
         why = _broken(memory, seen)

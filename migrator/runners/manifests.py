@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import yaml
 
 from migrator.runners.base import Object
 from migrator.runners.names import require_name, require_namespace
-from migrator.runners.objects import KINDS
+from migrator.runners.objects import KINDS, without_secrets
 
 MANIFEST_MAX = 60_000
 OBJECTS_MAX = 20
@@ -22,11 +23,17 @@ def parse(text: str) -> list[Object]:
     no namespace, the same object twice, or too many.
     """
     try:
+        _require_no_alias(text)
         documents = [each for each in yaml.safe_load_all(text) if each is not None]
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" at line {mark.line + 1}" if mark is not None else ""
         raise ValueError(f"this is no YAML{where}.") from None
+    except _AliasError:
+        raise ValueError(
+            "anchors and aliases (& and *) are not taken: a few of them can stand for more than "
+            "any cluster holds. Write it out."
+        ) from None
     except (RecursionError, ValueError, TypeError):
         raise ValueError("this is no YAML that could be read.") from None
     if not documents:
@@ -40,6 +47,15 @@ def parse(text: str) -> list[Object]:
     if twice:
         raise ValueError(f"{twice} stands in it twice.")
     return documents
+
+
+class _AliasError(Exception):
+    """One part of a manifest stands for another."""
+
+
+def _require_no_alias(text: str) -> None:
+    if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
+        raise _AliasError
 
 
 def name_of(document: Object) -> str:
@@ -100,9 +116,36 @@ def _require(document: Any) -> None:
     if "namespace" not in meta:
         raise ValueError(f"{kind} {meta['name']} has to say its namespace.")
     require_namespace(str(meta["namespace"]))
+    _require_json(document, name_of(document))
+    _require_no_secret(document)
     wrong = [each for each in _FORBIDDEN_META if each in meta]
     if wrong or "status" in document:
         raise ValueError(
             f"{kind} {meta['name']} holds {', '.join(wrong) or 'status'}, which the cluster sets: "
             "paste what you want, not what `kubectl get` shows."
+        )
+
+
+def _require_json(value: Any, where: str) -> None:
+    """YAML knows dates, sets and keys that are no text; the API and the way back know none."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise ValueError(f"{where}: the key {key!r} is no text; put it in quotes.")  # noqa: TRY004
+            _require_json(item, f"{where}, {key}")
+    elif isinstance(value, list):
+        for item in value:
+            _require_json(item, where)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{where}: {value!r} is no number that the API takes.")
+    elif value is not None and not isinstance(value, str | int | float):
+        raise ValueError(f"{where}: {value!r} is no text and no number; put it in quotes.")
+
+
+def _require_no_secret(document: Object) -> None:
+    """What is pasted here is kept, and read by everybody who sees the step."""
+    if without_secrets(document) != document:
+        raise ValueError(
+            f"{name_of(document)} sets what looks like a password in the open. Keep it in a "
+            "Secret, and refer to that (valueFrom: secretKeyRef)."
         )

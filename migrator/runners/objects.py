@@ -12,7 +12,7 @@ from typing import Any, cast
 from urllib.parse import quote, urlencode
 
 from core.errors import ClusterUnreachable
-from core.redaction import redact_shapes
+from core.redaction import HIDDEN, NAMES, redact, redact_shapes
 from migrator.runners.base import Answered, Api, ForeignChangeError, Object, StepRefusedError
 
 MANAGER = "belay"
@@ -29,6 +29,7 @@ KINDS: dict[str, tuple[str, str]] = {
 """Kinds that a step may make and change, each in its one version. Never one that holds secrets, or
 that gives rights."""
 OWN_NAMESPACES = frozenset({"belay", "belay-guard", "belay-marker", "belay-runs"})
+_BUMP = "belay/outdated"
 _GITOPS_MARKS = {
     "argocd.argoproj.io/tracking-id": "Argo CD",
     "argocd.argoproj.io/instance": "Argo CD",
@@ -134,6 +135,17 @@ def patch(api: Api, kind: str, found: Object, change: Object, *, dry_run: bool =
     return taken(answer, f"{kind} {meta['namespace']}/{meta['name']}", meta["namespace"])
 
 
+def outdate(api: Api, kind: str, found: Object) -> None:
+    """A new version of the object with nothing in it changed. The API takes no empty write for
+    one, so an annotation comes and goes. Errors as `patch`, but for a conflict, after which the
+    object is looked at again: `ClusterUnreachable`."""
+    try:
+        for value in ("1", None):
+            found = patch(api, kind, found, {"metadata": {"annotations": {_BUMP: value}}})
+    except ForeignChangeError as error:
+        raise ClusterUnreachable("the object was changed in this very moment") from error
+
+
 def taken(answer: Answered, what: str, namespace: str) -> Object:
     """The object after a write that the API took; errors as `patch`."""
     if answer.status in (200, 201):
@@ -166,14 +178,38 @@ def essence(found: Object | None) -> Object:
     kept = {key: value for key, value in found.items() if key not in ("status", "apiVersion")}
     meta = {key: value for key, value in found["metadata"].items() if key not in _VOLATILE}
     annotations = dict(meta.get("annotations") or {})
+    # kubectl's copy of all that was ever applied with it, passwords too: what counts of it stands
+    # in the object itself.
+    annotations.pop("kubectl.kubernetes.io/last-applied-configuration", None)
     # The Deployment controller counts rollouts; a return is one more of them, and no difference.
     annotations.pop("deployment.kubernetes.io/revision", None)
     meta.pop("annotations", None)
     if annotations:
         meta["annotations"] = annotations
-    seen = copy.deepcopy({"present": True, **kept, "metadata": meta})
     # It is only compared: what could be a secret is hidden on both sides.
-    return cast("Object", redact_shapes(seen))
+    return without_secrets({"present": True, **kept, "metadata": meta})
+
+
+def without_secrets(document: Object) -> Object:
+    """A copy with everything hidden that could be a secret: by its shape, and, where an object
+    gives a value its name in a field beside it (`env`) or by its key (`data`), by that name."""
+    hidden = cast("Object", redact_shapes(_named_hidden(copy.deepcopy(document))))
+    for field in ("data", "binaryData"):
+        if isinstance(hidden.get(field), dict):
+            hidden[field] = redact(hidden[field])
+    return hidden
+
+
+def _named_hidden(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_named_hidden(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    found = {key: _named_hidden(item) for key, item in value.items()}
+    name = found.get("name")
+    if isinstance(name, str) and isinstance(found.get("value"), str) and NAMES.search(name):
+        found["value"] = HIDDEN if found["value"] else ""
+    return found
 
 
 def same(one: Any, other: Any) -> bool:

@@ -69,7 +69,11 @@ class Scale(Runner):
             "replicas": former,
             "fingerprint": objects.essence(found),
         }
-        return Prepared(before=before, diff=[f"{self._what(order)}: {former} → {wanted} replicas"])
+        return Prepared(
+            before=before,
+            diff=[f"{self._what(order)}: {former} → {wanted} replicas"],
+            changes=former != wanted,
+        )
 
     def change(self, order: Order, before: Mapping[str, Any], hands: Hands) -> None:
         self._set(order, before, hands, _wanted(order), instead_of=before["replicas"])
@@ -93,6 +97,11 @@ class Scale(Runner):
             and found["metadata"]["uid"] == before["uid"]
             and _replicas(found) == before["replicas"]
         )
+
+    def outdate(self, order: Order, before: Mapping[str, Any], hands: Hands) -> None:
+        found = objects.read(hands.api, _kind(order), *_place(order))
+        if found is not None:
+            objects.outdate(hands.api, _kind(order), found)
 
     def fingerprint(self, order: Order, before: Mapping[str, Any], hands: Hands) -> Object:
         return objects.essence(objects.read(hands.api, _kind(order), *_place(order)))

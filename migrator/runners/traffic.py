@@ -136,7 +136,7 @@ class Traffic(Runner):
         ]
         if former == percent:
             diff = [f"HTTPProxy {name}: {halves.kubernetes} has {percent}% already"]
-        return Prepared(before=before, diff=diff, exposes=exposes)
+        return Prepared(before=before, diff=diff, exposes=exposes, changes=former != percent)
 
     def change(self, order: Order, before: Mapping[str, Any], hands: Hands) -> None:
         ours = weights.wanted(_halves(order), _percent(order))
@@ -158,6 +158,17 @@ class Traffic(Runner):
             return Stand.OURS  # nothing was to be moved: what stood there is what was asked for
         return stand
 
+    def is_back(self, order: Order, before: Mapping[str, Any], hands: Hands) -> bool:
+        # Where nothing was to be moved both stand at once; what counts here is what was.
+        found = objects.read(hands.api, _KIND, order.parameters["namespace"], self._route(order))
+        if found is None or found["metadata"]["uid"] != before["uid"]:
+            return False
+        return weights.standing(found, before["shares"], before["shares"]) is Stand.ORIGINAL
+
+    def returns_alone(self, order: Order, before: Mapping[str, Any]) -> bool:
+        # The former state of a step that took share away shows more users what did no good.
+        return _percent(order) >= before["percent"]
+
     def undo(self, order: Order, before: Mapping[str, Any], hands: Hands) -> None:
         ours = weights.wanted(_halves(order), _percent(order))
         found = self._same_object(order, before, hands)
@@ -166,6 +177,9 @@ class Traffic(Runner):
             raise ForeignChangeError(_FOREIGN.format(self._name(order)), wrote=True)
         if stand is Stand.OURS:
             self._patch(found, before["shares"], hands)
+
+    def outdate(self, order: Order, before: Mapping[str, Any], hands: Hands) -> None:
+        objects.outdate(hands.api, _KIND, self._same_object(order, before, hands))
 
     def fingerprint(self, order: Order, before: Mapping[str, Any], hands: Hands) -> Object:
         found = objects.read(hands.api, _KIND, order.parameters["namespace"], self._route(order))

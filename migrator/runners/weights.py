@@ -34,6 +34,7 @@ def shares(found: Object, halves: Halves) -> dict[str, dict[str, Any]]:
     meta = found["metadata"]
     where = f"HTTPProxy {meta['namespace']}/{meta['name']}"
     wanted = {halves.legacy, halves.kubernetes}
+    _require_http(found, where, wanted)
     seen: dict[str, dict[str, Any]] = {}
     for route in (found.get("spec") or {}).get("routes") or []:
         services = route.get("services") or []
@@ -46,6 +47,18 @@ def shares(found: Object, halves: Halves) -> dict[str, dict[str, Any]]:
                 f"A route of {where} names {', '.join(names)}: a traffic step moves requests "
                 f"between {halves.legacy} and {halves.kubernetes} alone. Take the others out of "
                 "that route first.",
+                code="weights_wrong",
+            )
+        if any(each.get("mirror") for each in services):
+            raise StepRefusedError(
+                f"A route of {where} mirrors requests to one of the halves: a mirror answers "
+                "nobody, so there is no share to move. Take the mirror out of that route first.",
+                code="weights_wrong",
+            )
+        if _key(route) in seen:
+            raise StepRefusedError(
+                f"Two routes of {where} have the same conditions and services, so which is meant "
+                "cannot be told. Remove one of them first.",
                 code="weights_wrong",
             )
         weights = {str(each["name"]): each.get("weight") for each in services}
@@ -110,13 +123,34 @@ def routes_with(found: Object, weights: Mapping[str, Mapping[str, Any]]) -> list
 
 
 def ports(found: Object, halves: Halves) -> dict[str, int]:
-    """The port at which each half is named; Envoy's figures are kept by service and port."""
-    return {
-        str(service["name"]): int(service["port"])
-        for route in found["spec"]["routes"]
-        for service in route.get("services") or []
-        if service.get("name") in (halves.legacy, halves.kubernetes)
-    }
+    """The port at which each half is named in the routes that name both; Envoy's figures are kept
+    by service and port. Raises `StepRefusedError` (`ports_differ`) where it is not the same in all.
+    """
+    seen: dict[str, int] = {}
+    for route in found["spec"]["routes"]:
+        services = route.get("services") or []
+        if {halves.legacy, halves.kubernetes} <= {str(each.get("name")) for each in services}:
+            for each in services:
+                name, port = str(each["name"]), int(each["port"])
+                if seen.setdefault(name, port) != port:
+                    raise StepRefusedError(
+                        f"The routes name {name} at ports {seen[name]} and {port}, and Envoy "
+                        "counts each for itself. Give one of them a service of its own first.",
+                        code="ports_differ",
+                    )
+    return seen
+
+
+def every_port(found: Object, service: str) -> list[int]:
+    """All ports at which any route names the service, alone or beside others."""
+    return sorted(
+        {
+            int(each["port"])
+            for route in found["spec"].get("routes") or []
+            for each in route.get("services") or []
+            if each.get("name") == service
+        }
+    )
 
 
 def _weights_now(
@@ -127,6 +161,17 @@ def _weights_now(
         for route in (found.get("spec") or {}).get("routes") or []
         if _key(route) in before
     }
+
+
+def _require_http(found: Object, where: str, wanted: set[str]) -> None:
+    tcp = (found.get("spec") or {}).get("tcpproxy") or {}
+    names = {str(each.get("name")) for each in tcp.get("services") or []}
+    if names & wanted:
+        raise StepRefusedError(
+            f"{where} leads TCP connections to {', '.join(sorted(names & wanted))}, and those are "
+            "neither moved nor counted as requests. Give them a service of their own first.",
+            code="tcp_not_counted",
+        )
 
 
 def _alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

@@ -156,8 +156,8 @@ def go_back(request: HttpRequest, plan_id: int) -> HttpResponse:
     """Back to here, or to the original state: in reverse order, until one fails."""
     user = person(request)
     found = selectors.plan_with_id(user, plan_id)
-    given = request.POST.get("down_to", "0")
-    down_to = int(given) if given.isdecimal() and len(given) <= 4 else 0
+    given = request.POST.get("down_to", "")
+    down_to = int(given) if given.isdecimal() and len(given) <= 4 else -1
     reason = request.POST.get("reason", "")
     attempt(
         request,

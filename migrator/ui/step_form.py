@@ -99,7 +99,7 @@ class StepForm:
         return cls(
             kind,
             {name: str(value) for name, value in data.items()},
-            version=int(version) if version.isdecimal() else 0,
+            version=int(version) if version.isdecimal() and len(version) < 10 else 0,
         )
 
     @classmethod

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from migrator.runners.manifests import settings, value_at
+from migrator.runners.manifests import nested, settings, value_at
 from tests.object_api import ObjectApi
 from tests.object_store import Object, _merged
 
@@ -66,7 +66,10 @@ class ApplyApi(ObjectApi):
             if key not in ("uid", "resourceVersion")
         }
         new = _merged(found, {**change, "metadata": meta})
+        for place in [p for p, who in owners.items() if who == manager and p not in wanted]:
+            new = _merged(new, nested({place: None}))
         if "dryRun" in query:
             return 200, new
-        owners |= dict.fromkeys(wanted, manager)
+        self.owners[path] = {p: w for p, w in owners.items() if w != manager or p in wanted}
+        self.owners[path] |= dict.fromkeys(wanted, manager)
         return 200, self.write(path, new)

@@ -7,6 +7,7 @@ import copy
 import pytest
 
 from core.errors import Invalid
+from migrator.runners import checks
 from migrator.runners.apply import Apply
 from migrator.runners.base import (
     ForeignChangeError,
@@ -30,6 +31,13 @@ apiVersion: v1
 kind: Service
 metadata: {name: fresh, namespace: shop}
 spec: {selector: {app: shop}, ports: [{port: 80}]}
+"""
+CONFIG = "kind: ConfigMap\napiVersion: v1\nmetadata: {name: a, namespace: b}\n"
+DEPLOYED_OPEN = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: a, namespace: b}
+spec: {template: {spec: {containers: [{name: c, env: [{name: DB_PASSWORD, value: hunter2}]}]}}}
 """
 
 
@@ -112,8 +120,103 @@ def test_what_looks_like_a_password_is_not_written_down(api: ApplyApi, hands: Ha
         ("kind: Service\napiVersion: v1\nmetadata: {name: a, namespace: belay}", "Belay's own"),
         ("kind: Service\napiVersion: v1\nmetadata: {name: a, namespace: b, uid: x}", "uid"),
         ("- a\n- b", "kind and metadata"),
+        (
+            CONFIG + "data: {x: &x y, z: *x}",
+            "aliases",
+        ),
+        (
+            CONFIG + "data: {on: x}",
+            "no text",
+        ),
+        (
+            CONFIG + "data: {at: 2026-01-01}",
+            "in quotes",
+        ),
+        (
+            CONFIG + "data: {DB_PASSWORD: hunter2}",
+            "password in the open",
+        ),
+        (DEPLOYED_OPEN, "password in the open"),
     ],
 )
 def test_a_manifest_that_no_step_applies(manifest: str, told: str) -> None:
     with pytest.raises(Invalid, match=told):
         clean_parameters("apply", {"manifest": manifest})
+
+
+def test_a_few_aliases_do_not_stand_for_the_whole_memory() -> None:
+    bomb = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+        f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]\n"
+        for old, new in zip("abcdefgh", "bcdefghi", strict=True)
+    )
+    with pytest.raises(Invalid, match="aliases"):
+        clean_parameters("apply", {"manifest": bomb})
+
+
+def test_what_an_apply_takes_away_is_written_down_and_comes_back(
+    api: ApplyApi, hands: Hands
+) -> None:
+    """The API takes away what we applied before and do not apply any more."""
+    path = "/api/v1/namespaces/shop/configmaps/settings"
+    head = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings, namespace: shop}\n"
+    api.owned(path, {"kind": "ConfigMap", "data": {"a": "1", "b": "1"}}, "belay")
+    asked = order({"manifest": head + 'data: {b: "2"}'})
+    prepared = done(Apply(), asked, hands)
+    assert api.objects[path]["data"] == {"b": "2"}
+    Apply().undo(asked, prepared.before, hands)
+    assert api.objects[path]["data"] == {"a": "1", "b": "1"}
+    assert Apply().is_back(asked, prepared.before, hands)
+
+
+def test_a_value_of_env_that_is_named_like_a_password_is_not_written_down(
+    api: ApplyApi, hands: Hands
+) -> None:
+    env = [{"name": "DB_PASSWORD", "value": "hunter2"}]
+    old = deployment("shop")
+    old["spec"]["template"]["spec"]["containers"][0]["env"] = env
+    applied = "kubectl.kubernetes.io/last-applied-configuration"
+    old["metadata"] = {"annotations": {applied: '{"name":"DB_PASSWORD","value":"hunter2"}'}}
+    api.put(DEPLOYMENT, old)
+    prepared = Apply().prepare(order({"manifest": MANIFEST}), hands)
+    assert "hunter2" not in str(prepared)
+    new = (
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: shop, namespace: shop}\n"
+        "spec: {template: {spec: {containers: [{name: shop, image: new}]}}}\n"
+    )
+    with pytest.raises(StepRefusedError) as refused:
+        Apply().prepare(order({"manifest": new}), hands)
+    assert refused.value.code == "holds_secret"
+
+
+def test_what_we_made_is_ours_even_where_the_cluster_filled_it_in(
+    api: ApplyApi, hands: Hands
+) -> None:
+    asked = order({"manifest": MANIFEST})
+    prepared = Apply().prepare(asked, hands)
+    service = "/api/v1/namespaces/shop/services/fresh"
+    ports = [{"port": 80, "nodePort": 30123}]
+    api.put(
+        service,
+        {
+            "metadata": {"managedFields": [{"manager": "belay"}]},
+            "spec": {"selector": {"app": "shop"}, "ports": ports},
+        },
+    )
+    assert Apply().anything_of_ours(asked, prepared.before, hands), "it is not called unchanged"
+
+
+def test_a_whole_object_is_no_value_that_a_page_shows(api: ApplyApi, hands: Hands) -> None:
+    env = [{"name": "DB_PASSWORD", "value": "hunter2"}]
+    old = deployment("shop")
+    old["spec"]["template"]["spec"]["containers"][0] = {"env": env}
+    api.put(DEPLOYMENT, old)
+    asked = {
+        "kind": "Deployment",
+        "namespace": "shop",
+        "name": "shop",
+        "path": "spec.template.spec.containers[0]",
+        "value": "x",
+    }
+    seen = checks.look("field", asked, hands)
+    assert seen.passed is False
+    assert "hunter2" not in seen.sentence
