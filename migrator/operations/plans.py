@@ -106,7 +106,9 @@ def archive_plan(*, actor: User, plan: Plan) -> Plan:
         NotFound, NotAllowed; Conflict: `step_running`.
     """
     policies.require_see(actor, plan)
-    policies.require_leads(actor, plan, "archive a plan")
+    gone = plan.cluster.retired_at is not None
+    require = policies.require_leads if gone else policies.require_lead
+    require(actor, plan, "archive a plan")
     with transaction.atomic():
         found = Plan.objects.select_for_update(of=("self",)).select_related("service__team")
         plan = found.get(pk=plan.pk)
