@@ -20,13 +20,14 @@ import django
 
 from config.stack.demo import StopAskedError
 from config.stack.layout import CHECKOUT
-from tests.bench import idle
+from tests.bench import idle, migrations
 from tests.bench.report import Report, bounded, unmeasured
 from tests.bench.site import Site, cold_start, raised
 from tests.bench.troubles import TROUBLES
 
 REPORT = CHECKOUT / "build" / "bench.json"
-GROUPS = ("demo", "idle", "hold", "scenarios", "gameday")
+RANGELESS = ("migrations",)
+GROUPS = ("demo", "idle", "hold", "scenarios", "gameday", "traffic", *RANGELESS)
 FIRST_PAGE, RANGE_READY = "make demo, warm: first page", "make demo, warm: range ready"
 COLD_READY = "make demo, cold: range ready"
 FIRST_PAGE_LIMIT_S, RANGE_READY_LIMIT_S, COLD_LIMIT_S = 20.0, 240.0, 1200.0
@@ -61,9 +62,12 @@ def main(argv: Sequence[str]) -> int:
     try:
         if os.environ.get("BELAY_BENCH_COLD") == "1":
             _measure_cold(report, say)
-        with raised(os.environ.get("BELAY_BENCH_RANGE") or None) as site:
-            _measure(report, site, chosen, asked.scenario, say)
-            say("stopping everything")
+        if "migrations" in chosen:
+            migrations.measure(report, say)
+        if set(chosen) - set(RANGELESS):
+            with raised(os.environ.get("BELAY_BENCH_RANGE") or None) as site:
+                _measure(report, site, chosen, asked.scenario, say)
+                say("stopping everything")
     except StopAskedError:
         say("stopped; everything that the bench started is gone again")
         return 130
