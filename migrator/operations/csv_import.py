@@ -6,7 +6,7 @@ import datetime as dt
 from typing import TYPE_CHECKING, Final
 
 import structlog
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from core import policies
@@ -91,6 +91,7 @@ def apply_csv(*, actor: User, import_id: UUID, digest: str) -> CsvImport:
     """
     policies.require_keep_some_services(actor)
     with transaction.atomic():
+        _take_time()
         kept = (
             CsvImport.objects.select_for_update()
             .filter(pk=import_id, by=actor, expires_at__gt=timezone.now())
@@ -126,6 +127,14 @@ def apply_csv(*, actor: User, import_id: UUID, digest: str) -> CsvImport:
         changed=kept.changed,
     )
     return kept
+
+
+def _take_time() -> None:
+    """Let this transaction think between two statements: of a big file for seconds, and longer on
+    a busy machine. A web process is given two, which is meant for who holds locks of a fault's
+    rows; here only rows of the inventory are locked."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL idle_in_transaction_session_timeout = '60s'")
 
 
 def _write(actor: User, kept: CsvImport, plan: Plan) -> None:

@@ -22,7 +22,7 @@ from migrator.selectors.services import LACKS, Wanted
 if TYPE_CHECKING:
     from django.core.paginator import Page
 
-    from migrator.models import Service
+    from migrator.models import Dependency, Service
 
 _FILTERS = ("text", "team", "tier", "cluster", "tag", "lacks")
 
@@ -63,6 +63,7 @@ def services(request: HttpRequest) -> HttpResponse:
 def service(request: HttpRequest, slug: str) -> HttpResponse:
     user = person(request)
     found = selectors.service_named(user, slug)
+    needed_by: Page[Dependency] = page_of(request, selectors.needed_by(found), param="needed")
     return render(
         request,
         "services/service.html",
@@ -74,7 +75,8 @@ def service(request: HttpRequest, slug: str) -> HttpResponse:
             "plans": plans.plans_of(user, found),
             "can_plan": may_plan(user, found),
             "needs": selectors.needs_of(user, found),
-            "needed_by": selectors.needed_by(user, found),
+            "needed_page": needed_by,
+            "needed_by": selectors.who_needs(user, needed_by),
             "cycle": graph.cycle_through(user, found),
             "history": selectors.history(found),
         },

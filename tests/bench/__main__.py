@@ -1,5 +1,8 @@
 """`python -m tests.bench`: raise the demo, measure it, print a table, leave build/bench.json.
 
+Migrations at the size of a big company (`--only migrations`) are measured before, on a stack of
+their own without a range.
+
 Exit status 0 when every chosen figure was measured and is within its limit, 1 otherwise.
 BELAY_BENCH_RANGE=NAME measures on a range that is up, and leaves it up;
 BELAY_BENCH_PAIRS=N (5) is how often each scenario is measured on either side;
@@ -96,7 +99,7 @@ def _measure(
     if "idle" in chosen:
         idle.measure(report, site, say)
         memory.append(idle.memory_gib(site))
-    if {"hold", "scenarios", "gameday"} & set(chosen):
+    if {"hold", "scenarios", "gameday", "traffic"} & set(chosen):
         _measure_faults(report, site, chosen, only, say)
         memory.append(idle.memory_gib(site))
     if "demo" in chosen:
@@ -113,7 +116,7 @@ def _measure_faults(
     _become_part_of(site.running.stack.state_dir)
     # Only now do Django's settings know their database.
     from config.stack.register import CLUSTER_NAME  # noqa: PLC0415
-    from tests.bench import gamedays, holds, scenarios  # noqa: PLC0415
+    from tests.bench import gamedays, holds, scenarios, traffic  # noqa: PLC0415
     from tests.bench.engine import fleet_of  # noqa: PLC0415
 
     fleet = fleet_of(CLUSTER_NAME)
@@ -124,6 +127,8 @@ def _measure_faults(
             scenarios.measure(report, site.plan, fleet, CLUSTER_NAME, say=say, only=only)
         if "gameday" in chosen:
             gamedays.measure(report, site, fleet, CLUSTER_NAME, say)
+        if "traffic" in chosen:
+            traffic.measure(report, site, say)
     finally:
         fleet.close()
 

@@ -69,7 +69,7 @@ SELECT DISTINCT 1000000 + a, 1000000 + b FROM (
     SELECT n AS a, n / d AS b FROM generate_series(:first, :services) n,
         (VALUES (2), (3), (7)) few (d)
     UNION ALL SELECT n, 1 FROM generate_series(:first, :services) n WHERE n % 5 = 0
-    UNION ALL SELECT n / 2, n FROM generate_series(:first, :services) n WHERE n % 997 = 0
+    UNION ALL SELECT n / 2, n FROM generate_series(:first, :services) n WHERE n % 100 = 0
 ) edges WHERE b >= 1 AND a <> b;
 
 INSERT INTO migrator_servicechange (service_id, verb, by_id, at, details)
