@@ -65,9 +65,7 @@ class HistoryEntry(models.Model):
     Rows are only added: this is the plan's audit and its timeline.
     """
 
-    plan = models.ForeignKey(
-        Plan, on_delete=models.CASCADE, related_name="history", db_index=False
-    )
+    plan = models.ForeignKey(Plan, on_delete=models.CASCADE, related_name="history", db_index=False)
     step = models.ForeignKey("Step", on_delete=models.SET_NULL, null=True, related_name="history")
     attempt = models.ForeignKey(
         "Attempt", on_delete=models.SET_NULL, null=True, related_name="history"

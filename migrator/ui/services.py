@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse
@@ -20,6 +20,8 @@ from migrator.selectors import services as selectors
 from migrator.selectors.services import LACKS, Wanted
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from django.core.paginator import Page
 
     from migrator.models import Dependency, Service
@@ -39,14 +41,14 @@ def services(request: HttpRequest) -> HttpResponse:
     """All that the person may see, searched and filtered, a page at a time."""
     user = person(request)
     wanted = wanted_of(request)
-    page: Page[Service] = page_of(request, selectors.services(user, wanted))
+    page, rows = _page_of(request, wanted)
     chosen = {name: value for name, value in vars(wanted).items() if value}
     return render(
         request,
         "services/list.html",
         {
             "page": page,
-            "rows": [(each, selectors.lacks_of(each)) for each in page],
+            "rows": [(each, selectors.lacks_of(each)) for each in rows],
             "wanted": wanted,
             "query": urlencode(chosen),
             "teams": selectors.teams_with_services(user),
@@ -57,6 +59,17 @@ def services(request: HttpRequest) -> HttpResponse:
             "can_write": core_selectors.teams_that_keep_services(user).exists(),
         },
     )
+
+
+def _page_of(request: HttpRequest, wanted: Wanted) -> tuple[Page[Any], Iterable[Service]]:
+    user = person(request)
+    found = selectors.services(user, wanted)
+    if not wanted.text:
+        page: Page[Service] = page_of(request, found)
+        return page, page
+    # Words are looked for in every row, which costs the most: once, for the count and the page.
+    keys: Page[int] = page_of(request, list(found.values_list("pk", flat=True)))
+    return keys, selectors.services(user).filter(pk__in=list(keys))
 
 
 @require_GET

@@ -60,9 +60,7 @@ class Site:
         for program in IDLE:
             stack.stop_program(program)
         self._server, self.worker = _one_worker(stack)
-        self.people = {
-            who: Person(stack.base_url, who, stack.password) for who in ("olga", LEAD)
-        }
+        self.people = {who: Person(stack.base_url, who, stack.password) for who in ("olga", LEAD)}
 
     def timed(self, work: Callable[[], object]) -> Timing:
         before = time.perf_counter(), process_cpu_s(self.worker), self._database()
