@@ -60,21 +60,24 @@ class Site:
         for program in IDLE:
             stack.stop_program(program)
         self._server, self.worker = _one_worker(stack)
+        self._postgres = stack.pid("postgres")
         self.people = {who: Person(stack.base_url, who, stack.password) for who in ("olga", LEAD)}
 
     def timed(self, work: Callable[[], object]) -> Timing:
-        before = time.perf_counter(), process_cpu_s(self.worker), self._database()
+        before = self._cpu()
+        began = time.perf_counter()
         work()
-        after = time.perf_counter(), process_cpu_s(self.worker), self._database()
-        wall, web, database = (now - then for now, then in zip(after, before, strict=True))
+        wall = time.perf_counter() - began
+        web, database = (now - then for now, then in zip(self._cpu(), before, strict=True))
         return Timing(wall=wall, web=web, database=database)
 
     def memory_mib(self) -> float:
         """Of the process that answers, and of its parent, which shares most of itself with it."""
         return pss_bytes([self._server, self.worker]) / 1024**2
 
-    def _database(self) -> float:
-        return sum(process_cpu_s(mark.pid) for mark in self.stack.marks("postgres"))
+    def _cpu(self) -> tuple[float, float]:
+        pids = [self._postgres, *_children(self._postgres)]
+        return process_cpu_s(self.worker), sum(process_cpu_s(pid) for pid in pids)
 
 
 def measure(report: Report, say: Say) -> None:
@@ -265,12 +268,17 @@ def _one_worker(stack: RunningStack) -> tuple[int, int]:
     server = stack.pid("web")
 
     def look() -> int | None:
-        children = [mark.pid for mark in stack.marks("web") if mark.pid != server]
+        children = _children(server)
         if len(children) > 1:
             os.kill(server, signal.SIGTTOU)
         return children[0] if len(children) == 1 else None
 
     return server, wait_until(look, within_s=60, what="one web process", every_s=0.5)
+
+
+def _children(pid: int) -> list[int]:
+    words = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [int(word) for word in words]
 
 
 def _pages(stack: RunningStack) -> list[Page]:
