@@ -105,7 +105,7 @@ FROM bench_plan p, generate_series(0, 7) k;
 INSERT INTO migrator_step (id, plan_id, key, position, title, kind, parameters, check_kind,
     check_parameters, expected_s, reversibility, why_one_way, state, state_since, skip_reason,
     version)
-SELECT id, plan, 'step-' || k, k, 'Step ' || k, kind,
+SELECT id, plan, 'step-' || k, k + 1, 'Step ' || k + 1, kind,
     CASE kind WHEN 'traffic' THEN jsonb_build_object('namespace', 'bench', 'route', 'bench-' || n,
         'legacy_service', 'bench-legacy', 'kubernetes_service', 'bench-' || n, 'percent', k * 15)
     ELSE '{}' END, 'none', '{}', 600, CASE WHEN one_way THEN 'one_way' ELSE 'reversible' END,

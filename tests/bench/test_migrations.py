@@ -33,6 +33,7 @@ NOT_MEASURED = {
     "import_preview": "it is part of the import",
     "discover": "what it costs is what the cluster takes to answer",
     "discover_cluster": "as discover",
+    "link_found": "as discover",
     "new_service": "an empty form",
     "new_template": "an empty form",
     "attempt_live": "a part of the attempt's page",
