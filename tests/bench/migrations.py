@@ -61,6 +61,7 @@ class Site:
             stack.stop_program(program)
         self._server, self.worker = _one_worker(stack)
         self._postgres = stack.pid("postgres")
+        wait_until(stack.is_healthy, within_s=120, what="the one process answers")
         self.people = {who: Person(stack.base_url, who, stack.password) for who in ("olga", LEAD)}
 
     def timed(self, work: Callable[[], object]) -> Timing:
