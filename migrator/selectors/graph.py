@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import TYPE_CHECKING, Final
 
+from django.contrib.postgres.aggregates import ArrayAgg
 from django.db import connection
-from django.db.models import Q
+from django.db.models import Q, Value
 
 from migrator.graph_layout import cycles, path
 from migrator.models import Dependency, Service
@@ -87,22 +87,23 @@ def graph_of(user: User, *, team: str = "") -> Graph:
 
     Where they are too many for one picture, only cycles and figures.
     """
-    edges = _pairs(_edges(user))
-    shown = _ends(edges)
-    graph = Graph(total=len(shown))
+    needing, needed = _columns(_edges(user))
+    graph = Graph(total=len({*needing, *needed}))
     graph.alone = Service.objects.visible_to(user).count() - graph.total
     if team:
         theirs = set(
             Service.objects.visible_to(user).filter(team__slug=team).values_list("pk", flat=True)
         )
-        edges = [(a, b) for a, b in edges if a in theirs or b in theirs]
-        shown = _ends(edges)
-    _find_cycles(graph, edges)
+        every = zip(needing, needed, strict=True)
+        kept = [(a, b) for a, b in every if a in theirs or b in theirs]
+        needing, needed = [a for a, _b in kept], [b for _a, b in kept]
+    shown = {*needing, *needed}
+    _find_cycles(graph, shown, zip(needing, needed, strict=True))
     if len(shown) <= READABLE:
-        _take(graph, shown, edges)
+        _take(graph, shown, zip(needing, needed, strict=True))
     else:
         graph.total = len(shown)
-        graph.begin_with = _most_connected(edges)
+        graph.begin_with = _most_connected([*needing, *needed])
     return graph
 
 
@@ -120,16 +121,16 @@ def graph_around(user: User, service: Service, *, steps: int) -> Graph:
             break
         shown |= found
         frontier = found
-    edges = _pairs(visible.filter(service__in=shown, needs__in=shown))
+    needing, needed = _columns(visible.filter(service__in=shown, needs__in=shown))
     graph = Graph(total=len(shown), cut_off=cut_off)
-    _take(graph, shown, edges)
-    _find_cycles(graph, edges)
+    _take(graph, shown, zip(needing, needed, strict=True))
+    _find_cycles(graph, shown, graph.edges)
     return graph
 
 
-def _most_connected(edges: list[tuple[int, int]]) -> list[tuple[Service, int]]:
-    """Where to begin looking when all together are too many."""
-    number = Counter(chain.from_iterable(edges))
+def _most_connected(ends: list[int]) -> list[tuple[Service, int]]:
+    """Where to begin looking when all together are too many. `ends` of every edge."""
+    number = Counter(ends)
     # Equal ones by name: a few more are fetched than are shown.
     known = Service.objects.in_bulk([pk for pk, _many in number.most_common(5 * _OFFERED)])
     found = [(service, number[pk]) for pk, service in known.items()]
@@ -159,16 +160,18 @@ def _edges_that_lead_back_to(user: User, service: Service) -> list[tuple[int, in
         return [(int(a), int(b)) for a, b in cursor.fetchall()]
 
 
-def _ends(edges: list[tuple[int, int]]) -> set[int]:
-    return set(chain.from_iterable(edges))
+def _columns(found: QuerySet[Dependency]) -> tuple[list[int], list[int]]:
+    """Who needs, and beside it what is needed. Two lists, not tens of thousands of rows: those
+    would cost more than all that is done with them."""
+    order = ("service_id", "needs_id")
+    row = found.aggregate(
+        needing=ArrayAgg("service_id", ordering=order, default=Value([])),
+        needed=ArrayAgg("needs_id", ordering=order, default=Value([])),
+    )
+    return row["needing"], row["needed"]
 
 
-def _pairs(found: QuerySet[Dependency]) -> list[tuple[int, int]]:
-    # By the ids themselves: by the relations, tens of thousands would be sorted by two names each.
-    return list(found.values_list("service_id", "needs_id").order_by("service_id", "needs_id"))
-
-
-def _take(graph: Graph, shown: Iterable[int], edges: list[tuple[int, int]]) -> None:
+def _take(graph: Graph, shown: Iterable[int], edges: Iterable[tuple[int, int]]) -> None:
     """What the picture shows, by name."""
     by_name = Service.objects.filter(pk__in=shown).select_related("team").order_by("name")
     graph.services = list(by_name)
@@ -176,7 +179,7 @@ def _take(graph: Graph, shown: Iterable[int], edges: list[tuple[int, int]]) -> N
     graph.edges = sorted(edges, key=lambda edge: (place[edge[0]], place[edge[1]]))
 
 
-def _find_cycles(graph: Graph, edges: list[tuple[int, int]]) -> None:
-    found = cycles(sorted(_ends(edges)), edges)
+def _find_cycles(graph: Graph, nodes: Iterable[int], edges: Iterable[tuple[int, int]]) -> None:
+    found = cycles(sorted(nodes), edges)
     known = Service.objects.in_bulk({pk for cycle in found for pk in cycle})
     graph.cycles = [[known[pk] for pk in cycle] for cycle in found]

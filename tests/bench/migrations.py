@@ -22,7 +22,7 @@ from tests.bench.pages import LEAD, LIVE_PLAN, Page, pages
 from tests.bench.people import Person
 from tests.bench.report import Report, Row, bounded, unmeasured
 from tests.bench.troubles import TROUBLES
-from tests.bench.usage import process_cpu_s, pss_bytes
+from tests.bench.usage import family_cpu_s, process_cpu_s, pss_bytes
 from tests.stack.running import RunningStack, wait_until
 
 SMALL, SERVICES = 200, 10_000
@@ -77,8 +77,7 @@ class Site:
         return pss_bytes([self._server, self.worker]) / 1024**2
 
     def _cpu(self) -> tuple[float, float]:
-        pids = [self._postgres, *_children(self._postgres)]
-        return process_cpu_s(self.worker), sum(process_cpu_s(pid) for pid in pids)
+        return process_cpu_s(self.worker), family_cpu_s(self._postgres)
 
 
 def measure(report: Report, say: Say) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterable
 
 import pytest
 from django.db import connection
@@ -23,6 +24,7 @@ from tests.bench.migrations import (
     script_for,
     touched,
 )
+from tests.bench.owner import Json
 from tests.bench.pages import LIVE_PLAN, Page, count_queries, pages
 from tests.bench.report import later
 from tests.bench.traffic import first_seen, legacy_alone, with_percent
@@ -120,7 +122,7 @@ def test_the_new_half_is_seen_in_the_first_response_since_the_change() -> None:
 
 
 def test_only_the_weights_of_the_route_change() -> None:
-    routes = [
+    routes: list[Json] = [
         {"services": [{"name": "shop-legacy", "port": 80, "weight": 100},
                       {"name": "shop", "port": 80, "weight": 0}], "timeoutPolicy": {}}
     ]  # fmt: skip
@@ -136,12 +138,14 @@ def test_what_comes_later_than_by_hand_is_judged_by_pairs() -> None:
     assert not later("a", [(1.6, 0.5)], "s", limit=1.0).ok
 
 
-def _patterns(entries: list[URLPattern | URLResolver]) -> list[URLPattern]:
-    return [
-        one
-        for entry in entries
-        for one in (_patterns(entry.url_patterns) if isinstance(entry, URLResolver) else [entry])
-    ]
+def _patterns(entries: Iterable[object]) -> list[URLPattern]:
+    found: list[URLPattern] = []
+    for entry in entries:
+        if isinstance(entry, URLResolver):
+            found += _patterns(entry.url_patterns)
+        elif isinstance(entry, URLPattern):
+            found.append(entry)
+    return found
 
 
 def _answers_get(pattern: URLPattern) -> bool:
