@@ -65,7 +65,7 @@ class HistoryEntry(models.Model):
     Rows are only added: this is the plan's audit and its timeline.
     """
 
-    plan = models.ForeignKey(Plan, on_delete=models.CASCADE, related_name="history")
+    plan = models.ForeignKey(Plan, on_delete=models.CASCADE, related_name="history", db_index=False)
     step = models.ForeignKey("Step", on_delete=models.SET_NULL, null=True, related_name="history")
     attempt = models.ForeignKey(
         "Attempt", on_delete=models.SET_NULL, null=True, related_name="history"
@@ -78,6 +78,8 @@ class HistoryEntry(models.Model):
 
     class Meta:
         ordering = ("at", "id")
+        # Pages show the newest of one plan, however long its past; this is its foreign key's, too.
+        indexes = (models.Index(fields=("plan", "-at", "-id"), name="plan_history_newest"),)
 
     def __str__(self) -> str:
         return self.text

@@ -11,7 +11,9 @@ from migrator.models.plan import Plan
 class RopeCheck(models.Model):
     """One look at the way back of a plan. `within_reach` is null where we could not look."""
 
-    plan = models.ForeignKey(Plan, on_delete=models.CASCADE, related_name="rope_checks")
+    plan = models.ForeignKey(
+        Plan, on_delete=models.CASCADE, related_name="rope_checks", db_index=False
+    )
     at = models.DateTimeField()
     within_reach = models.BooleanField(null=True)
     lines = models.JSONField(default=list)
@@ -21,6 +23,8 @@ class RopeCheck(models.Model):
 
     class Meta:
         ordering = ("-at", "-id")
+        # The newest look at one rope, and its foreign key's, too.
+        indexes = (models.Index(fields=("plan", "-at", "-id"), name="rope_check_newest"),)
 
     def __str__(self) -> str:
         return f"{self.plan} at {self.at}"

@@ -37,22 +37,46 @@ HISTORY_SHOWN = 60
 
 
 def plans(user: User) -> QuerySet[Plan]:
-    """Current plans, with how many of their steps are behind."""
+    """Current plans by their service's name. How far each is: `under_way`."""
     return (
         Plan.objects.visible_to(user)
         .current()
         .select_related("service__team", "cluster")
-        .annotate(
-            total=Count("steps"),
-            behind=Count("steps", filter=Q(steps__state__in=STEP_BEHIND)),
-        )
         .order_by("service__name", "-stage", "pk")
     )
 
 
-def plans_of(user: User, service: Service) -> list[Plan]:
+@dataclass(frozen=True, kw_only=True)
+class UnderWay:
+    """A plan, and how many of its steps are behind."""
+
+    plan: Plan
+    total: int
+    behind: int
+
+
+def under_way(found: Iterable[Plan]) -> list[UnderWay]:
+    """How far these plans are, in their order. One query, and only of the steps of these: counted
+    in the list's own query, every step that there is would be counted for each page."""
+    shown = list(found)
+    steps = Step.objects.filter(plan__in=[plan.pk for plan in shown]).order_by().values("plan")
+    counted = {
+        row["plan"]: row
+        for row in steps.annotate(
+            total=Count("pk"), behind=Count("pk", filter=Q(state__in=STEP_BEHIND))
+        )
+    }
+    none = {"total": 0, "behind": 0}
+    return [
+        UnderWay(plan=plan, total=row["total"], behind=row["behind"])
+        for plan in shown
+        for row in [counted.get(plan.pk, none)]
+    ]
+
+
+def plans_of(user: User, service: Service) -> list[UnderWay]:
     """The current plans of one service: QA first."""
-    return list(plans(user).filter(service=service))
+    return under_way(plans(user).filter(service=service))
 
 
 def plan_with_id(user: User, plan_id: int) -> Plan:

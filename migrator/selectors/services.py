@@ -15,6 +15,8 @@ from migrator.choices import Tier
 from migrator.models import Dependency, Service, ServiceChange
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from django.db.models import QuerySet
 
     from core.models import User
@@ -176,10 +178,14 @@ def needs_of(user: User, service: Service) -> list[Neighbour]:
     )
 
 
-def needed_by(user: User, service: Service) -> list[Neighbour]:
-    return _neighbours(
-        user, [edge.service for edge in _edges().filter(needs=service).order_by("service__name")]
-    )
+def needed_by(service: Service) -> QuerySet[Dependency]:
+    """By whom, in the order of their names: of a service that all others need, very many."""
+    return _edges().filter(needs=service).order_by("service__name", "pk")
+
+
+def who_needs(user: User, edges: Iterable[Dependency]) -> list[Neighbour]:
+    """Those of some of `needed_by`."""
+    return _neighbours(user, [edge.service for edge in edges])
 
 
 def _edges() -> QuerySet[Dependency]:

@@ -10,9 +10,7 @@ from migrator.models import PlanTemplate, TemplateVersion
 
 def templates() -> QuerySet[PlanTemplate]:
     """All of them, those in use first."""
-    return PlanTemplate.objects.prefetch_related("versions__made_by").order_by(
-        "archived_at", "title"
-    )
+    return PlanTemplate.objects.order_by("archived_at", "title")
 
 
 def in_use() -> QuerySet[PlanTemplate]:

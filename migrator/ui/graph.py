@@ -44,7 +44,6 @@ def service_graph(request: HttpRequest) -> HttpResponse:
             "steps_offered": range(1, selectors.STEPS_MAX + 1),
             "team": team,
             "teams": service_selectors.teams_with_services(user),
-            "begin_with": selectors.most_connected(user) if found.too_many else (),
             "readable": selectors.READABLE,
         },
     )

@@ -12,7 +12,6 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from core import policies as core_policies
 from core import selectors as core_selectors
-from core.choices import Role
 from core.errors import Conflict, Invalid, NotFound
 from core.ui.paging import page_of
 from core.ui.requests import attempt, person
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
 @require_GET
 def plans(request: HttpRequest) -> HttpResponse:
     found: Page[Plan] = page_of(request, selectors.plans(person(request)))
-    return render(request, "plans/list.html", {"plans": found})
+    return render(request, "plans/list.html", {"page": found, "plans": selectors.under_way(found)})
 
 
 @require_GET
@@ -109,21 +108,20 @@ def clone_plan(request: HttpRequest, plan_id: int) -> HttpResponse:
     user = person(request)
     found = selectors.plan_with_id(user, plan_id)
     policies.require_plan_for(user, found.service, found.cluster)
-    roles = core_selectors.roles_by_team(user)
-    services = [
-        each
-        for each in service_selectors.services(user)
-        if user.is_superuser or roles.get(each.team_id) == Role.LEAD
-    ]
     clusters = list(core_selectors.clusters(user))
-    wanted = request.POST.get("service") or found.service.slug
+    wanted = request.POST.get("service", found.service.name).replace("\x00", "").strip()[:80]
     where = request.POST.get("cluster", "")
     error = ""
     if request.method == "POST":
-        service = next((each for each in services if each.slug == wanted), None)
+        service = service_selectors.focused(user, wanted)
         cluster = next((each for each in clusters if each.slug == where), None)
-        if service is None or cluster is None:
-            error = "Choose the service and the cluster that the copy is for."
+        if service is None or not policies.may_plan(user, service):
+            error = (
+                f"There is no service “{wanted}” whose plans you make. Choose one of the names "
+                "that are offered, of a team that you lead."
+            )
+        elif cluster is None:
+            error = "Choose the cluster that the copy is for."
         else:
             try:
                 made = verbs.clone_plan(actor=user, plan=found, service=service, cluster=cluster)
@@ -133,7 +131,6 @@ def clone_plan(request: HttpRequest, plan_id: int) -> HttpResponse:
                 return redirect("plan", made.pk)
     context = {
         "plan": found,
-        "services": services,
         "clusters": clusters,
         "service": wanted,
         "cluster": where,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse
@@ -20,9 +20,11 @@ from migrator.selectors import services as selectors
 from migrator.selectors.services import LACKS, Wanted
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from django.core.paginator import Page
 
-    from migrator.models import Service
+    from migrator.models import Dependency, Service
 
 _FILTERS = ("text", "team", "tier", "cluster", "tag", "lacks")
 
@@ -39,14 +41,14 @@ def services(request: HttpRequest) -> HttpResponse:
     """All that the person may see, searched and filtered, a page at a time."""
     user = person(request)
     wanted = wanted_of(request)
-    page: Page[Service] = page_of(request, selectors.services(user, wanted))
+    page, rows = _page_of(request, wanted)
     chosen = {name: value for name, value in vars(wanted).items() if value}
     return render(
         request,
         "services/list.html",
         {
             "page": page,
-            "rows": [(each, selectors.lacks_of(each)) for each in page],
+            "rows": [(each, selectors.lacks_of(each)) for each in rows],
             "wanted": wanted,
             "query": urlencode(chosen),
             "teams": selectors.teams_with_services(user),
@@ -59,10 +61,22 @@ def services(request: HttpRequest) -> HttpResponse:
     )
 
 
+def _page_of(request: HttpRequest, wanted: Wanted) -> tuple[Page[Any], Iterable[Service]]:
+    user = person(request)
+    found = selectors.services(user, wanted)
+    if not wanted.text:
+        page: Page[Service] = page_of(request, found)
+        return page, page
+    # Words are looked for in every row, which costs the most: once, for the count and the page.
+    keys: Page[int] = page_of(request, list(found.values_list("pk", flat=True)))
+    return keys, selectors.services(user).filter(pk__in=list(keys))
+
+
 @require_GET
 def service(request: HttpRequest, slug: str) -> HttpResponse:
     user = person(request)
     found = selectors.service_named(user, slug)
+    needed_by: Page[Dependency] = page_of(request, selectors.needed_by(found), param="needed")
     return render(
         request,
         "services/service.html",
@@ -74,7 +88,8 @@ def service(request: HttpRequest, slug: str) -> HttpResponse:
             "plans": plans.plans_of(user, found),
             "can_plan": may_plan(user, found),
             "needs": selectors.needs_of(user, found),
-            "needed_by": selectors.needed_by(user, found),
+            "needed_page": needed_by,
+            "needed_by": selectors.who_needs(user, needed_by),
             "cycle": graph.cycle_through(user, found),
             "history": selectors.history(found),
         },

@@ -1,5 +1,8 @@
 """`python -m tests.bench`: raise the demo, measure it, print a table, leave build/bench.json.
 
+Migrations at the size of a big company (`--only migrations`) are measured before, on a stack of
+their own without a range.
+
 Exit status 0 when every chosen figure was measured and is within its limit, 1 otherwise.
 BELAY_BENCH_RANGE=NAME measures on a range that is up, and leaves it up;
 BELAY_BENCH_PAIRS=N (5) is how often each scenario is measured on either side;
@@ -20,13 +23,14 @@ import django
 
 from config.stack.demo import StopAskedError
 from config.stack.layout import CHECKOUT
-from tests.bench import idle
+from tests.bench import idle, migrations
 from tests.bench.report import Report, bounded, unmeasured
 from tests.bench.site import Site, cold_start, raised
 from tests.bench.troubles import TROUBLES
 
 REPORT = CHECKOUT / "build" / "bench.json"
-GROUPS = ("demo", "idle", "hold", "scenarios", "gameday")
+RANGELESS = ("migrations",)
+GROUPS = ("demo", "idle", "hold", "scenarios", "gameday", "traffic", *RANGELESS)
 FIRST_PAGE, RANGE_READY = "make demo, warm: first page", "make demo, warm: range ready"
 COLD_READY = "make demo, cold: range ready"
 FIRST_PAGE_LIMIT_S, RANGE_READY_LIMIT_S, COLD_LIMIT_S = 20.0, 240.0, 1200.0
@@ -49,7 +53,7 @@ def main(argv: Sequence[str]) -> int:
     chosen = asked.only.split(",") if asked.only else ["scenarios"] if asked.scenario else [*GROUPS]
     if unknown := sorted(set(chosen) - set(GROUPS)):
         parser.error(f"--only {unknown[0]!r}: choose from {', '.join(GROUPS)}")
-    if os.geteuid() != 0:
+    if set(chosen) - set(RANGELESS) and os.geteuid() != 0:
         parser.error("the bench raises the practice range: run it as root")
     began = time.monotonic()
 
@@ -61,9 +65,12 @@ def main(argv: Sequence[str]) -> int:
     try:
         if os.environ.get("BELAY_BENCH_COLD") == "1":
             _measure_cold(report, say)
-        with raised(os.environ.get("BELAY_BENCH_RANGE") or None) as site:
-            _measure(report, site, chosen, asked.scenario, say)
-            say("stopping everything")
+        if "migrations" in chosen:
+            migrations.measure(report, say)
+        if set(chosen) - set(RANGELESS):
+            with raised(os.environ.get("BELAY_BENCH_RANGE") or None) as site:
+                _measure(report, site, chosen, asked.scenario, say)
+                say("stopping everything")
     except StopAskedError:
         say("stopped; everything that the bench started is gone again")
         return 130
@@ -92,7 +99,7 @@ def _measure(
     if "idle" in chosen:
         idle.measure(report, site, say)
         memory.append(idle.memory_gib(site))
-    if {"hold", "scenarios", "gameday"} & set(chosen):
+    if {"hold", "scenarios", "gameday", "traffic"} & set(chosen):
         _measure_faults(report, site, chosen, only, say)
         memory.append(idle.memory_gib(site))
     if "demo" in chosen:
@@ -109,7 +116,7 @@ def _measure_faults(
     _become_part_of(site.running.stack.state_dir)
     # Only now do Django's settings know their database.
     from config.stack.register import CLUSTER_NAME  # noqa: PLC0415
-    from tests.bench import gamedays, holds, scenarios  # noqa: PLC0415
+    from tests.bench import gamedays, holds, scenarios, traffic  # noqa: PLC0415
     from tests.bench.engine import fleet_of  # noqa: PLC0415
 
     fleet = fleet_of(CLUSTER_NAME)
@@ -120,6 +127,8 @@ def _measure_faults(
             scenarios.measure(report, site.plan, fleet, CLUSTER_NAME, say=say, only=only)
         if "gameday" in chosen:
             gamedays.measure(report, site, fleet, CLUSTER_NAME, say)
+        if "traffic" in chosen:
+            traffic.measure(report, site, say)
     finally:
         fleet.close()
 

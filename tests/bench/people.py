@@ -5,12 +5,14 @@ from __future__ import annotations
 import datetime as dt
 import http.cookiejar
 import re
+import secrets
 import urllib.parse
 import urllib.request
 from collections.abc import Mapping
 
 CSRF_COOKIE = "belay_csrf"
 TIMEOUT_S = 15
+LONG_S = 300
 
 
 class Person:
@@ -61,6 +63,35 @@ class Person:
         """The click on Abort: the very request that htmx sends."""
         self._post(f"/runs/{run_id}/abort/", {}, {"HX-Request": "true"})
 
+    def read(self, path: str) -> bytes:
+        """All of what is answered at that address. What is refused is an HTTPError."""
+        with self._opener.open(f"{self._base_url}{path}", timeout=LONG_S) as answer:
+            return bytes(answer.read())
+
+    def send(self, path: str, fields: Mapping[str, str]) -> str:
+        """Send a form, and read the page that it led to."""
+        return self._sent(path, urllib.parse.urlencode(fields).encode(), {})[1]
+
+    def send_file(self, path: str, name: str, content: bytes) -> tuple[str, str]:
+        """Upload a file in the field `file`; the path that it led to, and the page there."""
+        parting = secrets.token_hex(16)
+        disposition = f'form-data; name="file"; filename="{name}"'
+        head = f"--{parting}\r\nContent-Disposition: {disposition}\r\n\r\n"
+        body = head.encode() + content + f"\r\n--{parting}--\r\n".encode()
+        kind = {"Content-Type": f"multipart/form-data; boundary={parting}"}
+        return self._sent(path, body, kind)
+
+    def _sent(self, path: str, body: bytes, headers: Mapping[str, str]) -> tuple[str, str]:
+        request = urllib.request.Request(  # noqa: S310  our own loopback address
+            f"{self._base_url}{path}", data=body, headers={"X-CSRFToken": self._token, **headers}
+        )
+        with self._opener.open(request, timeout=LONG_S) as answer:
+            return urllib.parse.urlsplit(answer.url).path, answer.read().decode()
+
+    @property
+    def _token(self) -> str:
+        return next(cookie.value or "" for cookie in self._cookies if cookie.name == CSRF_COOKIE)
+
     def _get(self, path: str) -> str:
         with self._opener.open(f"{self._base_url}{path}", timeout=TIMEOUT_S) as answer:
             return str(answer.url)
@@ -69,11 +100,10 @@ class Person:
         self, path: str, fields: Mapping[str, str], headers: Mapping[str, str] | None = None
     ) -> str:
         """Send a form; returns where it led. A refused form is an HTTPError (422)."""
-        token = next(cookie.value for cookie in self._cookies if cookie.name == CSRF_COOKIE)
         request = urllib.request.Request(  # noqa: S310  our own loopback address
             f"{self._base_url}{path}",
             data=urllib.parse.urlencode(fields).encode(),
-            headers={"X-CSRFToken": token or "", **(headers or {})},
+            headers={"X-CSRFToken": self._token, **(headers or {})},
         )
         with self._opener.open(request, timeout=TIMEOUT_S) as answer:
             answer.read()

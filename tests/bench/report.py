@@ -68,6 +68,28 @@ def compared(
     )
 
 
+def later(
+    name: str,
+    pairs: Sequence[tuple[float, float]],
+    unit: str,
+    *,
+    limit: float,
+    note: str = "",
+) -> Row:
+    """By how much ours is more than the baseline of the same pair; the limit is on the median."""
+    more = statistics.median(ours - baseline for ours, baseline in pairs)
+    return Row(
+        name=name,
+        value=round(more, 3),
+        unit=unit,
+        baseline=round(statistics.median(baseline for _ours, baseline in pairs), 3),
+        limit=limit,
+        ok=more <= limit,
+        raw=[{"belay": round(a, 4), "bare": round(b, 4)} for a, b in pairs],
+        note=note,
+    )
+
+
 def unmeasured(name: str, unit: str, why: str, *, raw: Sequence[Any] = ()) -> Row:
     """A figure that should be here and is not: never ok."""
     return Row(name=name, value=None, unit=unit, ok=False, raw=list(raw), note=why)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -16,7 +17,14 @@ from tests.bench.cases import cases
 from tests.bench.holds import SCRIPT, Deaths
 from tests.bench.report import Report, bounded, compared, unmeasured
 from tests.bench.scenarios import Round, rows_of
-from tests.bench.usage import cgroup_cpu_s, cgroup_of, process_cpu_s, pss_bytes, rss_bytes
+from tests.bench.usage import (
+    cgroup_cpu_s,
+    cgroup_of,
+    family_cpu_s,
+    process_cpu_s,
+    pss_bytes,
+    rss_bytes,
+)
 from tests.stack.running import wait_until
 
 
@@ -128,6 +136,14 @@ def test_memory_and_cpu_of_a_process_are_seen() -> None:
         pass
     assert 0 < pss_bytes([me]) <= rss_bytes([me])
     assert cgroup_cpu_s(cgroup_of(me)) > 0
+
+
+def test_what_an_ended_child_worked_is_still_counted() -> None:
+    me = os.getpid()
+    before = family_cpu_s(me)
+    code = "import time\nwhile time.process_time() < 0.2: pass"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert family_cpu_s(me) >= before + 0.15
 
 
 def _bare(*arguments: str, **given: str) -> subprocess.CompletedProcess[str]:

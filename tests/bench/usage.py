@@ -37,12 +37,25 @@ def _rollup(pid: int) -> dict[str, int]:
 
 def process_cpu_s(pid: int) -> float:
     """User and system time of a living process in seconds; 0 when it is gone."""
+    return sum(_ticks(pid)[:2]) / _TICKS_PER_S
+
+
+def family_cpu_s(pid: int) -> float:
+    """The same of a process with its children, those that ended and were waited for as well."""
+    try:
+        children = (PROC / f"{pid}/task/{pid}/children").read_text().split()
+    except GONE:
+        return 0.0
+    return sum(_ticks(pid)) / _TICKS_PER_S + sum(process_cpu_s(int(child)) for child in children)
+
+
+def _ticks(pid: int) -> list[int]:
+    """User and system time, and those of its children that are gone."""
     try:
         stat = (PROC / str(pid) / "stat").read_text()
     except GONE:
-        return 0.0
-    fields = stat.rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
+        return [0, 0, 0, 0]
+    return [int(field) for field in stat.rpartition(")")[2].split()[11:15]]
 
 
 def cgroup_cpu_s(path: Path) -> float:
