@@ -46,6 +46,7 @@ def filters(user: User, wanted: Wanted) -> dict[str, Any]:
         "clusters": service_selectors.clusters_with_services(user),
         "tags": service_selectors.tags_in_use(user),
         "tiers": Tier.choices,
+        "waves": wave_selectors.waves(user),
     }
 
 
@@ -53,14 +54,13 @@ def filters(user: User, wanted: Wanted) -> dict[str, Any]:
 def overview(request: HttpRequest) -> HttpResponse:
     user = person(request)
     wanted = wanted_of(request)
-    waves = wave_selectors.waves(user)
+    context = filters(user, wanted)
     return render(
         request,
         "overview/overview.html",
         {
-            **filters(user, wanted),
-            "waves": waves,
-            "timeline": draw(waves),
+            **context,
+            "timeline": draw(context["waves"]),
             "board": selectors.board(user, wanted),
             "causes": cause_selectors.worst_causes(user, wanted, _CAUSES),
             "needs": need_selectors.step_needs(user),

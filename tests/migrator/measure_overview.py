@@ -1,6 +1,6 @@
 """How long the overview takes at 10,000 services and 100,000 steps. Nothing is asserted.
 
-Not collected by default: `.venv/bin/pytest -s tests/migrator/measure_overview.py` prints the figures.
+Not collected by default: `.venv/bin/pytest -s tests/migrator/measure_overview.py` prints them.
 """
 
 from __future__ import annotations
