@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from migrator.selectors.causes import Cause
     from migrator.selectors.report import Report
 
-_SPECIAL: Final = re.compile(r"([\\`*_{}\[\]<>()#+\-.!|~:@&=$\"'^])")
-"""Whatever CommonMark, tables, autolinks or HTML could read as more than a letter."""
+_SPECIAL: Final = re.compile(r"([\\`*_{}\[\]<>()#+\-!|~@&$]|:(?=//)|\.(?=\S))")
+"""Whatever CommonMark, tables, autolinks or HTML could read as more than a letter. A full stop and a
+colon only where they could be part of an address."""
 _BETWEEN: Final = re.compile(r"[\s\x00-\x1f\x7f\u2028\u2029]+")
 
 
@@ -34,10 +35,10 @@ def as_markdown(report: Report) -> str:
         f"{report.board.arrived} of {plural(total.services, 'service')} on Kubernetes; "
         f"{total.behind} of {plural(total.steps, 'step')} behind ({total.percent}%)."
     )
-    lines = [f"# {escape(report.title)}", "", f"As of {escape(exact(report.at))}\\.", ""]
+    lines = [f"# {escape(report.title)}", "", f"As of {escape(exact(report.at))}.", ""]
     lines += [escape(summary), ""]
     if report.board.stop is not None:
-        lines += ["**The emergency stop is set: no step goes forward\\.**", ""]
+        lines += ["**The emergency stop is set: no step goes forward.**", ""]
     lines += ["## Progress", "", *_progress(report), "", "## Health", "", *_health(report), ""]
     lines += [
         "## Waves",
@@ -78,7 +79,7 @@ def _health(report: Report) -> list[str]:
             "llll",
         )
     if report.more_ailing:
-        lines += ["", f"And {report.more_ailing} more\\."]
+        lines += ["", f"And {report.more_ailing} more."]
     return lines
 
 
@@ -92,7 +93,7 @@ def _why(service: Any) -> str:
 
 def _waves(report: Report) -> list[str]:
     if not report.waves:
-        return ["No wave is planned\\."]
+        return ["No wave is planned."]
     return _table(
         ("Wave", "State", "Planned", "Began", "Ended", "Services", "Arrived", "Steps behind"),
         (
@@ -114,9 +115,9 @@ def _waves(report: Report) -> list[str]:
 
 def _causes(report: Report) -> list[str]:
     if not report.causes:
-        return ["Nothing holds a next step\\."]
+        return ["Nothing holds a next step."]
     return [
-        f"- {plural(each.number, 'service')}: {escape(each.cause)}\\. {_link(each)}".rstrip()
+        f"- {plural(each.number, 'service')}: {escape(each.cause)}. {_link(each)}".rstrip()
         for each in report.causes
     ]
 
@@ -130,7 +131,7 @@ def _link(cause: Cause) -> str:
 
 def _burn_up(report: Report) -> list[str]:
     if not report.weeks:
-        return ["No plan has steps yet\\."]
+        return ["No plan has steps yet."]
     return _table(
         ("Week of", "To be done", "Done", "Ahead"),
         ((in_words(w.monday), w.scope, w.done, w.ahead) for w in report.weeks),

@@ -391,5 +391,6 @@ def test_markdown_is_a_file_in_which_every_text_stays_text(
 
 def test_escape_leaves_no_sign_that_markdown_reads() -> None:
     assert escape("a\n# b\r\n\u2028- c") == "a \\# b \\- c"
-    assert escape("1. [x](y)") == "1\\. \\[x\\]\\(y\\)"
+    assert escape("1. [x](y)") == "1. \\[x\\]\\(y\\)"
+    assert escape("See https://x. End.") == "See https\\://x. End."
     assert escape("www.x.example & <b>") == "www\\.x\\.example \\& \\<b\\>"
