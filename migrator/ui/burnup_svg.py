@@ -12,6 +12,8 @@ WIDTH, HEIGHT = 640, 240
 _LEFT, _RIGHT, _TOP, _BOTTOM = 48, 16, 14, 30
 _TICKS_X: Final = 6
 _TICKS_Y: Final = 4
+_SMALL: Final = (1, 2, 3, 4, 5, 6, 8)
+_LARGE: Final = (10, 12, 15, 20, 25, 30, 40, 50, 60, 80)
 
 
 @dataclass(frozen=True)
@@ -86,10 +88,10 @@ def draw(burn: BurnUp) -> Chart:
 
 def _round_up(number: int) -> int:
     """The next number that four lines part evenly and that people can read."""
-    step = 4
-    while step < number:
-        for factor in (1, 2, 5):
-            if step * factor >= number:
-                return step * factor
-        step *= 10
-    return step
+    small = next((_TICKS_Y * each for each in _SMALL if _TICKS_Y * each >= number), None)
+    power = 1
+    while small is None:
+        small = next((_TICKS_Y * each * power for each in _LARGE
+                      if _TICKS_Y * each * power >= number), None)  # fmt: skip
+        power *= 10
+    return small

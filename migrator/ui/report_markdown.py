@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from migrator.selectors.report import Report
 
 _SPECIAL: Final = re.compile(r"([\\`*_{}\[\]<>()#+\-!|~@&$]|:(?=//)|\.(?=\S))")
-"""Whatever CommonMark, tables, autolinks or HTML could read as more than a letter. A full stop and a
-colon only where they could be part of an address."""
+"""Whatever CommonMark, tables, autolinks or HTML could read as more than a letter. A full stop and
+a colon only where they could be part of an address."""
 _BETWEEN: Final = re.compile(r"[\s\x00-\x1f\x7f\u2028\u2029]+")
 
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from migrator.selectors.waves import WaveView
 
-LABELS: Final = 200
-WIDTH: Final = 1000
+LABELS: Final = 220
+WIDTH: Final = 1200
 _TOP, _ROW, _BAR, _BOTTOM = 34, 46, 14, 12
 _LETTERS: Final = 24
 _TICKS_MAX: Final = 12
