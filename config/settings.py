@@ -189,6 +189,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": schedule(run_every=1.0),
         "options": {"expires": 5},
     },
+    "look-at-standings": {
+        "task": "migrator.tasks.look_at_standings",
+        "schedule": schedule(run_every=2.0),
+        "options": {"expires": 5},
+    },
     "check-ropes": {
         "task": "migrator.tasks.check_ropes",
         "schedule": schedule(run_every=3600.0),

@@ -34,6 +34,37 @@ class ServiceVerb(models.TextChoices):
     LINKED = "linked", "Linked to the cluster"
 
 
+class Standing(models.TextChoices):
+    """How far a service has come: the columns of the board, in this order."""
+
+    UNPLANNED = "unplanned", "No plan yet"
+    PLANNED = "planned", "Planned"
+    ON_QA = "on_qa", "Moving on QA"
+    PROVED = "proved", "Proved on QA"
+    ON_PRODUCTION = "on_production", "Moving in production"
+    ARRIVED = "arrived", "On Kubernetes"
+
+
+class Health(models.TextChoices):
+    """How a service fares on its way, the worst first."""
+
+    ROLLED_BACK = "rolled_back", "Rolled back"
+    BLOCKED = "blocked", "Blocked"
+    LATE = "late", "Late"
+    ON_TRACK = "on_track", "On track"
+    NOT_PLANNED = "not_planned", "Nothing promised"
+
+
+class WaveVerb(models.TextChoices):
+    """What was done to a wave, in the history that each one keeps."""
+
+    CREATED = "created", "Created"
+    EDITED = "edited", "Edited"
+    PUT_IN = "put_in", "Services put in"
+    TAKEN_OUT = "taken_out", "Services taken out"
+    ARCHIVED = "archived", "Archived"
+
+
 class StepState(models.TextChoices):
     """What a step has come to. Whether it is under way is said by its live attempt."""
 

@@ -48,6 +48,9 @@ class Reason:
     clears: str
     """What clears it, as a verb with its object: the text of the link."""
     link: str
+    cause: str = ""
+    """What holds, said without naming the step: the same words for all that it holds. Where it is
+    empty, the sentence names no step."""
     subject: str = ""
     """Tells several reasons of one code apart, such as findings."""
     overridable: bool = True
@@ -109,6 +112,7 @@ def _emergency_stop(step: Step) -> Iterable[Reason]:
     if stop is not None:
         yield Reason(
             code="emergency_stop",
+            cause="The emergency stop is set",
             sentence=f"The emergency stop is set, by {stop.set_by}: no step goes forward.",
             clears="Release the emergency stop",
             link=reverse("emergency"),
@@ -123,6 +127,7 @@ def _way_back(step: Step) -> Iterable[Reason]:
     elif getattr(step, "rollback", None) is None:
         yield Reason(
             code="no_rollback_plan",
+            cause="No way back is written down",
             sentence=f"“{step}” has no way back, and without one no step starts.",
             clears="Write the way back",
             link=reverse("edit_step", args=[step.pk]),
@@ -142,6 +147,7 @@ def _rehearsed(step: Step) -> Iterable[Reason]:
         kinds = " or ".join(RehearsalMark(mark).label.lower() for mark in sorted(policy.accepted))
         yield Reason(
             code=UNREHEARSED,
+            cause="The way back was never rehearsed",
             sentence=f"The way back of “{step}” has not been rehearsed with success ({kinds}).",
             clears="Rehearse the way back",
             link=link,
@@ -152,6 +158,7 @@ def _rehearsed(step: Step) -> Iterable[Reason]:
     if age > policy.days * _DAY:
         yield Reason(
             code=STALE,
+            cause="The last rehearsal is too old to count",
             sentence=f"The way back of “{step}” was last rehearsed {age.days} days ago; after "
             f"{policy.days} days that counts no more.",
             clears="Rehearse the way back again",
@@ -183,6 +190,7 @@ def _qa_first(step: Step) -> Iterable[Reason]:
     if first is None:
         yield Reason(
             code="qa_first",
+            cause="It is not done on QA yet",
             sentence=f"{step.plan.service} has no plan for QA: what goes to production goes to "
             "QA first.",
             clears="Plan it for QA",
@@ -193,6 +201,7 @@ def _qa_first(step: Step) -> Iterable[Reason]:
     if same is None or same.state not in STEP_BEHIND:
         yield Reason(
             code="qa_first",
+            cause="It is not done on QA yet",
             sentence=f"On QA “{step}” is not done yet: what goes to production goes to QA first.",
             clears="Open the plan for QA",
             link=reverse("plan", args=[first.pk]),
@@ -212,6 +221,9 @@ def _within_reach(step: Step) -> Iterable[Reason]:
         why = f"it was last looked at {age // _HOUR} hours ago."
     yield Reason(
         code="not_within_reach" if lost else "reach_unknown",
+        cause="The original state is not within reach"
+        if lost
+        else "Nobody could look whether the original state is within reach",
         sentence=("The original state is not within reach: " if lost else "Whether the original "
                   "state is within reach is not known: ") + why,
         clears="Check the rope again",
@@ -225,6 +237,7 @@ def _legacy_can_carry(step: Step) -> Iterable[Reason]:
     if doubt:
         yield Reason(
             code="capacity_unconfirmed",
+            cause="Nobody vouches for what legacy can carry",
             sentence=f"The original state is not within reach: {doubt}",
             clears="Confirm what legacy can carry",
             link=reverse("service", args=[service.slug]) + "#legacy-title",
@@ -249,6 +262,7 @@ def _dependencies(step: Step) -> Iterable[Reason]:
         both = " They need each other: one of them has to go first." if each.mutual else ""
         yield Reason(
             code="dependency_not_there",
+            cause=f"{each.service} is not there yet",
             subject=str(each.service.pk),
             sentence=f"{each.service}, which {service} needs, is not there yet: {each.state}."
             f"{both}",
@@ -291,6 +305,7 @@ def sibling(plan: Plan) -> Plan | None:
 def _not_signed(step: Step) -> Reason:
     return Reason(
         code="not_signed_off",
+        cause="A one-way step waits for a second person's signature",
         sentence=f"“{step}” is one way ({step.why_one_way}): a second person has to sign it off.",
         clears="Sign the step off",
         link=_plan_link(step, f"step-{step.pk}"),

@@ -11,6 +11,7 @@ from django.db import connection
 from migrator.execution import shell
 from migrator.operations.due import wake_due_attempts
 from migrator.operations.ropes import check_all_ropes, check_rope_of
+from migrator.operations.standings import refresh_standings
 
 _STOPPING = shell.Stopping()
 
@@ -43,6 +44,12 @@ def check_ropes() -> None:
 def check_rope(plan_id: int, user_id: int) -> None:
     """Look at one rope, for a page whose process may not."""
     check_rope_of(plan_id, user_id)
+
+
+@shared_task(name="migrator.tasks.look_at_standings", acks_late=False)
+def look_at_standings() -> None:
+    """Bring what the board reads up to date, for a moment."""
+    refresh_standings()
 
 
 @worker_shutting_down.connect

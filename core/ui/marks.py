@@ -99,6 +99,13 @@ MARKS: Final[dict[str, Mark]] = {
     "unavailable": Mark("Not possible here", "ban", "care", "This machine cannot hold it."),
     # A migration step, and one attempt at it.
     "rolled_back": Mark("Rolled back", "arrow-back-up", "care", "Undone; it can be done again."),
+    "unrehearsed": Mark("Not rehearsed", "rotate-clockwise-2", "care", "Its way back is untried."),
+    "rehearsal_stale": Mark("Rehearsal stale", "clock", "care", "Its rehearsal counts no more."),
+    "not_confirmed": Mark("Not confirmed", "hourglass", "care", "Nobody vouches for it now."),
+    "on_track": Mark("On track", "circle-check", "calm", "Nothing holds its next step."),
+    "late": Mark("Late", "clock", "care", "A date that was planned is over."),
+    "blocked": Mark("Blocked", "hand-stop", "live", "Something holds its next step."),
+    "not_planned": Mark("Nothing promised", "circle-minus", "quiet", "It has no plan and no wave."),
     "skipped": Mark("Skipped", "circle-minus", "quiet", "Left out, with a reason."),
     "step_planned": Mark("Planned", "clock", "quiet", "Waits for a worker; nothing is touched."),
     "preparing": Mark("Preparing", "stethoscope", "work", "How it is is being written down."),

@@ -13,25 +13,30 @@ from gamedays.choices import GamedayState
 from gamedays.selectors import week as selectors
 from gamedays.ui.loop import loop_picture
 from gamedays.ui.strip import lines_of, stop_of, strip_context
+from migrator.selectors.needs import step_needs
+from migrator.selectors.overview import moved
 
 
 @require_GET
 def week(request: HttpRequest) -> HttpResponse:
     user = person(request)
     upcoming = selectors.next_gameday(user)
+    waits = step_needs(user)
     running = upcoming and upcoming.gameday.state == GamedayState.RUNNING and upcoming.gameday.pk
+    # The one that runs has the card above; it is not told a second time.
+    needs = [
+        need for need in selectors.needs(user) if need.gameday is None or need.gameday.pk != running
+    ]
     return render(
         request,
         "week/week.html",
         {
             "next": upcoming,
-            # The one that runs has the card above; it is not told a second time.
-            "needs": [
-                need
-                for need in selectors.needs(user)
-                if need.gameday is None or need.gameday.pk != running
-            ],
+            "needs": needs,
+            "waiting": len(needs) + waits.number,
             "live": [line for line in lines_of(request) if line.live is not None],
+            "step_needs": waits,
+            "moved": moved(user),
             "setups": core_selectors.setups_in_progress(user),
             "on_loop": (on_loop := selectors.loop_place(user)),
             "loop": loop_picture(on_loop.key),

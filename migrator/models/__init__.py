@@ -9,8 +9,10 @@ from migrator.models.rehearsal import RehearsalPolicy, StepRehearsal
 from migrator.models.rope import EnvoyListeners, RopeCheck
 from migrator.models.service import Service, ServiceLink
 from migrator.models.service_change import ServiceChange
+from migrator.models.standing import Hold, ServiceStanding, StandingMark
 from migrator.models.step import RollbackPlan, SignOff, Step
 from migrator.models.template import PlanTemplate, TemplateVersion
+from migrator.models.wave import Wave, WaveChange, WaveService
 
 __all__ = [
     "Attempt",
@@ -19,6 +21,7 @@ __all__ = [
     "EnvoyListeners",
     "FreezeWindow",
     "HistoryEntry",
+    "Hold",
     "Override",
     "Plan",
     "PlanTemplate",
@@ -29,10 +32,15 @@ __all__ = [
     "Service",
     "ServiceChange",
     "ServiceLink",
+    "ServiceStanding",
     "SignOff",
+    "StandingMark",
     "Step",
     "StepLease",
     "StepRehearsal",
     "TemplateVersion",
     "Tick",
+    "Wave",
+    "WaveChange",
+    "WaveService",
 ]

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from django.db.models import Count, Exists, F, Func, OuterRef, Q, TextField, Value
+from django.db.models import Case, Count, Exists, F, Func, OuterRef, Q, TextField, Value, When
 from django.db.models.functions import Concat
 
 from core import policies
 from core.errors import NotFound
 from core.models import Cluster, Team
-from migrator.choices import Tier
+from core.selectors import current_stop
+from migrator.choices import Health, Standing, Tier
 from migrator.models import Dependency, Service, ServiceChange
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ LACKS: Final[dict[str, tuple[str, Q]]] = {
     "route": ("a route", Q(route="")),
 }
 """What a service can still lack before its first step, in words, and how that is asked for."""
-NO_CLUSTER = "none"
+NO_CLUSTER = NO_WAVE = "none"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,15 +49,23 @@ class Wanted:
     tag: str = ""
     lacks: str = ""
     """A key of `LACKS`, or `nothing` for services that lack none of it."""
+    stage: str = ""
+    health: str = ""
+    wave: str = ""
+    """A wave's id; `none` for services that are in no wave."""
 
     @property
     def anything(self) -> bool:
-        return any((self.text, self.team, self.tier, self.cluster, self.tag, self.lacks))
+        return any(vars(self).values())
 
 
 def services(user: User, wanted: Wanted | None = None) -> QuerySet[Service]:
     """Services that the person may see, by name."""
-    found = Service.objects.visible_to(user).select_related("team", "cluster").order_by("name")
+    found = (
+        Service.objects.visible_to(user)
+        .select_related("team", "cluster", "standing")
+        .order_by("name")
+    )
     return found if wanted is None else _narrowed(found, wanted)
 
 
@@ -92,7 +101,38 @@ def _narrowed(found: QuerySet[Service], wanted: Wanted) -> QuerySet[Service]:
             found = found.exclude(lack)
     elif wanted.lacks:
         found = found.filter(LACKS[wanted.lacks][1]) if wanted.lacks in LACKS else found.none()
+    return _on_their_way(found, wanted)
+
+
+def _on_their_way(found: QuerySet[Service], wanted: Wanted) -> QuerySet[Service]:
+    """By how far they have come, how they fare, and when they are to move."""
+    if wanted.stage:
+        known = wanted.stage in Standing.values
+        found = found.filter(standing__stage=wanted.stage) if known else found.none()
+    if wanted.health:
+        known = wanted.health in Health.values
+        found = _of_health(found, wanted.health) if known else found.none()
+    if wanted.wave == NO_WAVE:
+        found = found.filter(in_wave=None)
+    elif wanted.wave:
+        number = wanted.wave if wanted.wave.isascii() and wanted.wave.isdecimal() else "0"
+        found = found.filter(in_wave__wave=int(number[:9]))
     return found
+
+
+def health_now() -> Case | F:
+    """A service's health, as of now: an emergency stop holds whatever has a step ahead.
+
+    One query, and an expression for others.
+    """
+    if current_stop() is None:
+        return F("standing__health")
+    held = Q(standing__health__in=(Health.ON_TRACK, Health.LATE), standing__step__isnull=False)
+    return Case(When(held, then=Value(Health.BLOCKED)), default=F("standing__health"))
+
+
+def _of_health(found: QuerySet[Service], health: str) -> QuerySet[Service]:
+    return found.alias(fares=health_now()).filter(fares=health)
 
 
 def _joined(name: str) -> Func:

@@ -13,9 +13,9 @@ from core import policies
 from core import selectors as core_selectors
 from core.ui.paging import page_of
 from core.ui.requests import person
-from migrator.choices import Tier
+from migrator.choices import Health, Standing, Tier
 from migrator.plan_policies import may_plan
-from migrator.selectors import graph, plans
+from migrator.selectors import graph, plans, waves
 from migrator.selectors import services as selectors
 from migrator.selectors.services import LACKS, Wanted
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from migrator.models import Dependency, Service
 
-_FILTERS = ("text", "team", "tier", "cluster", "tag", "lacks")
+_FILTERS = ("text", "team", "tier", "cluster", "tag", "lacks", "stage", "health", "wave")
 
 
 def wanted_of(request: HttpRequest) -> Wanted:
@@ -55,6 +55,9 @@ def services(request: HttpRequest) -> HttpResponse:
             "clusters": selectors.clusters_with_services(user),
             "tags": selectors.tags_in_use(user),
             "tiers": Tier.choices,
+            "stages": Standing.choices,
+            "healths": Health.choices,
+            "waves": waves.current(user),
             "lacks": [(key, words) for key, (words, _q) in LACKS.items()],
             "can_write": core_selectors.teams_that_keep_services(user).exists(),
         },

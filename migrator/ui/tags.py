@@ -15,6 +15,9 @@ _OTHERS = {
     "legacy_address": "Legacy address",
     "legacy_hosts": "Legacy hosts",
     "legacy_capacity_unit": "Unit of the legacy capacity",
+    "starts_on": "First day",
+    "ends_on": "Last day",
+    "note": "Note",
 }
 
 

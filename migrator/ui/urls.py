@@ -7,6 +7,7 @@ from django.urls import include, path
 from migrator.ui import csv_import, discovery, graph, service_editing, services
 
 urlpatterns = [
+    path("", include("migrator.ui.overview_urls")),
     path("", include("migrator.ui.plan_urls")),
     path("services/", services.services, name="services"),
     path("services/new/", service_editing.new_service, name="new_service"),

@@ -23,11 +23,13 @@ from migrator.models import (
     Step,
     StepLease,
     StepRehearsal,
+    Wave,
 )
 from migrator.operations.drafts import RollbackDraft, StepDraft
 from migrator.operations.plan_editing import add_step
 from migrator.operations.plans import clone_plan, create_plan
 from migrator.operations.templates import create_template
+from migrator.operations.waves import create_wave, put_in_wave
 from tests.people import Cast, make_cluster
 
 TRAFFIC = {
@@ -103,6 +105,21 @@ def rehearse(step: Step, cast: Cast, *, days_ago: int = 0) -> StepRehearsal:
     )
     RehearsalPolicy.objects.update_or_create(tier=None, defaults={"walked_through": True})
     return made
+
+
+def make_wave(cast: Cast, *services: Service, name: str = "The first wave") -> Wave:
+    """Half over today, with these services in it."""
+    today = timezone.localdate()
+    wave = create_wave(
+        actor=cast.lea,
+        team=cast.team,
+        name=name,
+        starts_on=today - dt.timedelta(days=20),
+        ends_on=today + dt.timedelta(days=20),
+    )
+    if services:
+        put_in_wave(actor=cast.lea, wave=wave, version=wave.version, services=services)
+    return Wave.objects.get(pk=wave.pk)
 
 
 def make_attempt(shop: Shop) -> Attempt:

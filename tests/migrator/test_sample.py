@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from gamedays.operations.sample import link_sample_service, load_sample_data, sample_team
+from migrator.choices import Standing
 from migrator.models import Service
-from migrator.selectors import graph
+from migrator.selectors import graph, overview, waves
+from migrator.selectors.services import Wanted
 from tests.people import make_cluster
 
 
@@ -32,3 +34,15 @@ def test_the_practice_shop_is_there_and_is_linked_when_its_cluster_is() -> None:
     assert shop.legacy_address == "http://elsewhere/", "what a person set stays"
     lea = sample_team().people.get(username="lea")
     assert len(graph.graph_of(lea).services) == 3
+    assert [(view.wave.name, view.services) for view in waves.waves(lea)] == [
+        ("Wave 1: the shop", 1),
+        ("Wave 2: behind the shop", 2),
+    ]
+    board = overview.board(lea, Wanted())
+    assert {each.stage: each.tally.services for each in board.columns if each.tally.services} == {
+        Standing.UNPLANNED: 3,
+        Standing.PLANNED: 1,
+        Standing.ON_QA: 1,
+    }
+    assert board.waiting == 0
+    assert board.total.blocked == 2

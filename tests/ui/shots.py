@@ -16,6 +16,8 @@ from playwright.sync_api import Browser, sync_playwright
 
 from core.models import EmergencyStop
 from gamedays.choices import FindingStatus, InjectionState, Outcome, Verdict
+from migrator.models import Wave
+from tests.migrator.overview_world import make_company
 from tests.migrator.people import make_attempt, make_plans
 from tests.people import API, book, make_cast
 from tests.ui import factories
@@ -176,3 +178,24 @@ def test_plans(live_server: Any, browser: Browser) -> None:
     attempt = make_attempt(shop)
     _shoot(browser, live_server.url, {"attempt": f"/attempts/{attempt.pk}/"})
     _shoot(browser, live_server.url, {"policy": "/rehearsal-policy/"}, username="olga")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_overview(live_server: Any, browser: Browser) -> None:
+    cast = make_cast()
+    _shoot(browser, live_server.url, {"overview-empty": "/migrations/", "waves-empty": "/waves/"})
+    make_company(cast)
+    wave = Wave.objects.get(name="Wave 1: reading")
+    paths = {
+        "overview": "/migrations/",
+        "blocked": "/migrations/blocked/",
+        "blocked-one": "/migrations/blocked/?code=rehearsal_stale",
+        "burn-up": "/migrations/burn-up/",
+        "report": "/migrations/report/",
+        "waves": "/waves/",
+        "wave": f"/waves/{wave.pk}/",
+        "wave-edit": f"/waves/{wave.pk}/edit/",
+        "services-moving": "/services/?stage=on_qa",
+        "week-migrations": "/",
+    }
+    _shoot(browser, live_server.url, paths)

@@ -10,9 +10,10 @@ from django.test import Client
 from gamedays.choices import FindingStatus, GamedayState, InjectionState, Verdict
 from gamedays.models import Finding, Gameday, Injection
 from gamedays.selectors import week
-from migrator.models import Attempt, CsvImport
+from migrator.models import Attempt, CsvImport, Wave
 from migrator.operations.csv_import import upload_csv
-from tests.migrator.people import make_attempt, make_shop
+from migrator.operations.standings import refresh_services
+from tests.migrator.people import make_attempt, make_shop, make_wave
 from tests.people import Cast, book
 from tests.ui import factories
 from tests.ui.conftest import As
@@ -68,6 +69,20 @@ PAGES: dict[str, dict[str | None, int]] = {
     "/services/discover/qa-range/link/?kind=HTTPProxy&namespace=shop&name=front": RUNNERS,
     "/services/shop/": TEAM,
     "/services/shop/edit/": RUNNERS,
+    "/services/?stage=planned&health=blocked&wave={wave}": EVERYBODY,
+    "/migrations/": EVERYBODY,
+    "/migrations/?team=payments&tier=1&tag=web&cluster=qa-range&wave={wave}": EVERYBODY,
+    "/migrations/blocked/": EVERYBODY,
+    "/migrations/blocked/?code=unrehearsed": EVERYBODY,
+    "/migrations/burn-up/": EVERYBODY,
+    "/migrations/report/": EVERYBODY,
+    "/migrations/report/?team=payments": TEAM,
+    "/migrations/report/markdown/": EVERYBODY,
+    "/migrations/report/markdown/?team=payments": TEAM,
+    "/waves/": EVERYBODY,
+    "/waves/new/": BOOKERS_OF_ANY,
+    "/waves/{wave}/": TEAM,
+    "/waves/{wave}/edit/": LEADS,
     "/plans/": EVERYBODY,
     "/plans/{plan}/": TEAM,
     "/plans/{plan}/live/": TEAM,
@@ -101,6 +116,7 @@ class Story:
     gameday: Gameday
     kept: CsvImport
     attempt: Attempt
+    wave: Wave
 
 
 @pytest.fixture
@@ -110,8 +126,13 @@ def story(cast: Cast) -> Story:
     factories.make_pods(run)
     finding = factories.make_finding(cast, run)
     kept = upload_csv(actor=cast.erik, file_name="s.csv", content=b"name,team\nA,Payments\n")
-    attempt = make_attempt(make_shop(cast, 1))
-    return Story(run=run, finding=finding, gameday=book(cast), kept=kept, attempt=attempt)
+    shop = make_shop(cast, 1)
+    wave = make_wave(cast, shop.service)
+    attempt = make_attempt(shop)
+    refresh_services()
+    return Story(
+        run=run, finding=finding, gameday=book(cast), kept=kept, attempt=attempt, wave=wave
+    )
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -124,6 +145,7 @@ def test_each_page_opens_for_whom_it_is(path: str, story: Story, client_of: As) 
         plan=story.attempt.plan_id,
         step=story.attempt.step_id,
         attempt=story.attempt.pk,
+        wave=story.wave.pk,
     )
     seen = {who: client_of(who).get(address).status_code for who in PAGES[path]}
     if path == "/nowhere/":
@@ -137,10 +159,13 @@ def test_an_outsiders_pages_name_nothing_of_the_team(story: Story, client_of: As
     for path in (
         "/", "/gamedays/", "/findings/", "/findings/?view=board", "/clusters/", "/strip/",
         "/services/", "/services/graph/", "/services/graph/?focus=shop", "/services/names/",
-        "/services/new/", "/services/discover/", "/plans/", "/freezes/",
+        "/services/new/", "/services/discover/", "/plans/", "/freezes/", "/migrations/", "/waves/",
+        "/migrations/blocked/", "/migrations/burn-up/", "/migrations/report/",
+        "/migrations/report/markdown/",
     ):  # fmt: skip
         text = otto.get(path).content.decode()
         assert ">Shop<" not in text
+        assert str(story.wave) not in text
         assert 'value="Shop"' not in text
         assert "qa-range" not in text
         assert story.finding.title not in text
@@ -209,6 +234,9 @@ def test_nothing_changes_by_a_get(story: Story, client_of: As) -> None:
         f"/steps/{story.attempt.step_id}/start/",
         f"/attempts/{story.attempt.pk}/back/",
         f"/plans/{story.attempt.plan_id}/back/",
+        f"/waves/{story.wave.pk}/services/",
+        f"/waves/{story.wave.pk}/take-out/",
+        f"/waves/{story.wave.pk}/archive/",
     ):
         assert lea.get(path).status_code == 405, path
 

@@ -12,8 +12,9 @@ from playwright.sync_api import Browser, Page, expect
 
 from gamedays.choices import EntryKind, InjectionState, Verdict
 from gamedays.models import Gameday, Injection, TimelineEntry
+from migrator.operations.standings import refresh_services
 from migrator.runners.registry import RUNNERS
-from tests.migrator.people import make_attempt, make_plans
+from tests.migrator.people import make_attempt, make_plans, make_wave
 from tests.people import API, Cast, book, make_cast
 from tests.ui import factories
 
@@ -220,7 +221,9 @@ def addresses(cast: Cast) -> list[str]:
     gameday = book(cast, starts_in=dt.timedelta(days=1))
     wrong, right = factories.make_inventory(cast)
     shop, live_plan = make_plans(cast)
+    wave = make_wave(cast, shop.service)
     attempt = make_attempt(shop)
+    refresh_services()
     return [
         "/",
         "/gamedays/",
@@ -253,6 +256,16 @@ def addresses(cast: Cast) -> list[str]:
         "/services/discover/",
         "/services/discover/qa-range/",
         "/services/discover/qa-range/link/?kind=Deployment&namespace=shop&name=prices",
+        "/migrations/",
+        "/migrations/?health=blocked&wave=none",
+        "/migrations/blocked/",
+        "/migrations/blocked/?code=unrehearsed",
+        "/migrations/burn-up/",
+        "/migrations/report/",
+        "/waves/",
+        "/waves/new/",
+        f"/waves/{wave.pk}/",
+        f"/waves/{wave.pk}/edit/",
         "/plans/",
         f"/plans/{shop.plan.pk}/",
         f"/plans/{live_plan.pk}/",

@@ -15,10 +15,12 @@ from gamedays.selectors.strip import strip_lines
 from migrator.models import Dependency, FreezeWindow, Plan, Service, ServiceChange, ServiceLink
 from migrator.operations.plan_editing import add_step
 from migrator.operations.plans import create_plan
+from migrator.operations.standings import refresh_services
 from migrator.operations.templates import create_template
 from tests.migrator.people import (
     make_attempt,
     make_shop,
+    make_wave,
     production_cluster,
     rehearse,
     traffic_draft,
@@ -43,6 +45,12 @@ PAGES = (
     "/services/hub/",
     "/services/hub/edit/",
     "/services/export/",
+    "/migrations/",
+    "/migrations/blocked/",
+    "/migrations/burn-up/",
+    "/migrations/report/",
+    "/waves/",
+    "/waves/{wave}/",
     "/plans/",
     "/plans/{plan}/",
     "/plans/{live}/",
@@ -91,6 +99,8 @@ def _more(cast: Cast, number: int) -> None:
         cluster=cluster,
         template=None,
     )
+    make_wave(cast, service, name=f"Wave {number}")
+    refresh_services()
     EmergencyStop.objects.create(
         set_by=cast.vera,
         released_by=cast.lea,
@@ -114,6 +124,7 @@ def test_more_rows_are_no_more_queries(cast: Cast, client_of: As) -> None:
         "plan": shop.plan.pk,
         "live": live.plan.pk,
         "attempt": attempt.pk,
+        "wave": make_wave(cast, shop.service).pk,
     }
 
     def count(path: str) -> int:

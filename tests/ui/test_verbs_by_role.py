@@ -15,7 +15,7 @@ from django.utils import timezone
 from gamedays.choices import InjectionState, Verdict
 from migrator.models import FreezeWindow, Override
 from migrator.operations.csv_import import upload_csv
-from tests.migrator.people import make_attempt, make_shop
+from tests.migrator.people import make_attempt, make_shop, make_wave
 from tests.people import Cast, book
 from tests.ui import factories
 from tests.ui.conftest import As
@@ -92,6 +92,11 @@ VERBS: dict[str, tuple[str, set[str]]] = {
     "lift_freeze": ("/freezes/{freeze}/lift/", LEADS),
     "rehearsal_policy": ("/rehearsal-policy/", {"olga"}),
     "cluster_envoys": ("/clusters/qa-range/envoys/", LEADS),
+    "new_wave": ("/waves/new/", LEADS_OF_ANY),
+    "edit_wave": ("/waves/{wave}/edit/", LEADS),
+    "put_in_wave": ("/waves/{wave}/services/", LEADS),
+    "take_out_of_wave": ("/waves/{wave}/take-out/", LEADS),
+    "archive_wave": ("/waves/{wave}/archive/", LEADS),
     "required_proofs": ("/clusters/qa-range/proofs/", LEADS),
 }
 FORMS: dict[str, dict[str, str]] = {
@@ -118,6 +123,15 @@ FORMS: dict[str, dict[str, str]] = {
     "clone_plan": {"service": "shop", "cluster": "qa-range"},
     "new_step": {"title": "t", "parameters.items": "one"},
     "edit_step": {"version": "1", "title": "t"},
+    "new_wave": {
+        "name": "Second", "team": "payments", "starts_on": "2026-11-02", "ends_on": "2026-11-09",
+    },
+    "edit_wave": {
+        "version": "2", "name": "First", "starts_on": "2026-11-02", "ends_on": "2026-11-09",
+    },
+    "put_in_wave": {"version": "2", "services": "Shop"},
+    "take_out_of_wave": {"version": "2", "services": "1"},
+    "archive_wave": {"version": "2"},
     "walk_through": {"minutes": "3", "notes": "we did", "succeeded": "yes"},
     "skip_step": {"reason": "not needed"},
     "sign_off": {"reason": "it is right"},
@@ -142,7 +156,7 @@ ELSEWHERE = {
     "run_samples", "emergency", "findings", "finding", "scenarios", "scenario", "clusters",
     "cluster", "services", "service", "service_names", "service_graph", "export_services",
     "discover", "discover_cluster", "plans", "plan", "plan_live", "attempt", "attempt_live",
-    "templates",
+    "templates", "migrations", "blocked", "burn_up", "report", "report_markdown", "waves", "wave",
 }  # fmt: skip
 """Addresses that change nothing of a team's."""
 _WRITES = ("INSERT", "UPDATE", "DELETE")
@@ -175,6 +189,7 @@ def places(cast: Cast) -> dict[str, object]:
     return {
         "kept": kept.pk,
         "plan": shop.plan.pk,
+        "wave": make_wave(cast, shop.service).pk,
         "step": attempt.step_id,
         "attempt": attempt.pk,
         "freeze": freeze.pk,

@@ -1,0 +1,135 @@
+"""What waits for one person: steps, signatures, rehearsals, returns that are stuck, capacities."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from django.db.models import Case, IntegerField, Q, Value, When
+from django.urls import reverse
+
+from core.choices import Role
+from migrator.choices import AttemptState, Direction
+from migrator.gates import REHEARSAL_CODES
+from migrator.models import Attempt, Hold, Plan
+from migrator.selectors.standings import WAITS_FOR_PERSON
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
+    from core.models import User
+
+MOST: Final = 8
+_RUNNERS: Final = (Role.LEAD, Role.ENGINEER)
+_URGENT: Final = ("not_signed_off", "capacity_unconfirmed")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepNeed:
+    """One thing that waits for this person."""
+
+    what: str
+    why: str
+    verb: str
+    link: str
+    state: str
+    """A key of the marks."""
+    since: dt.datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepNeeds:
+    """The most pressing ones, and how many there are in all."""
+
+    first: list[StepNeed]
+    number: int
+
+    @property
+    def more(self) -> int:
+        return self.number - len(self.first)
+
+
+def step_needs(user: User, most: int = MOST) -> StepNeeds:
+    """What waits for this person: stuck returns first, then steps, signatures, rehearsals, and
+    capacities. Five queries. For who only watches, nothing."""
+    attempts, holds = _attempts(user), _holds(user)
+    found = [_of_attempt(each) for each in attempts.select_related("step", "plan__service")[:most]]
+    number = attempts.count() + holds.count()
+    if len(found) < most:
+        rows = holds.select_related("service", "step")[: most - len(found)]
+        found += [_of_hold(each) for each in rows]
+    return StepNeeds(first=found, number=number)
+
+
+def _plans(user: User) -> Q:
+    """Of services that the person may move."""
+    if user.is_superuser:
+        return Q()
+    teams = list(user.memberships.filter(role__in=_RUNNERS).values_list("team_id", flat=True))
+    return Q(service__team__in=teams)
+
+
+def _attempts(user: User) -> QuerySet[Attempt]:
+    stuck_first = Case(
+        When(state=AttemptState.STUCK, then=Value(0)),
+        When(state=AttemptState.INTERRUPTED, then=Value(1)),
+        default=Value(2),
+        output_field=IntegerField(),
+    )
+    theirs = Plan.objects.filter(_plans(user)).values("pk")
+    return (
+        Attempt.objects.live()
+        .filter(WAITS_FOR_PERSON, plan__in=theirs)
+        .order_by(stuck_first, "asked_at", "pk")
+    )
+
+
+def _holds(user: User) -> QuerySet[Hold]:
+    """A signature and a capacity are anybody's of the team; a rehearsal is asked of who answers for
+    the way back."""
+    anybodys = Q(code__in=_URGENT)
+    if not user.is_superuser:
+        anybodys &= _plans(user)
+    mine = Q(code__in=REHEARSAL_CODES, step__rollback__owner=user)
+    if not user.is_superuser:
+        mine &= _plans(user)
+    rank = Case(
+        When(code="not_signed_off", then=Value(0)),
+        When(code__in=REHEARSAL_CODES, then=Value(1)),
+        default=Value(2),
+        output_field=IntegerField(),
+    )
+    return Hold.objects.filter(anybodys | mine).order_by(rank, "service__tier", "service__name",
+                                                         "pk")  # fmt: skip
+
+
+def _of_attempt(attempt: Attempt) -> StepNeed:
+    service, link = attempt.plan.service, reverse("attempt", args=[attempt.pk])
+    what = f"{service}: {attempt.step}"
+    if attempt.state == AttemptState.STUCK:
+        why, verb = f"Its way back is stuck. {attempt.reason}", "Open the stuck return"
+    elif attempt.state == AttemptState.INTERRUPTED:
+        why, verb = f"It waits for a person. {attempt.reason}", "Go on, or go back"
+    else:
+        undone = attempt.state != AttemptState.JUDGING or attempt.direction == Direction.BACK
+        why = f"Its checklist{' for the way back' if undone else ''} waits to be ticked."
+        verb = "Open the checklist"
+    return StepNeed(
+        what=what, why=why.strip(), verb=verb, link=link, state=attempt.state,
+        since=attempt.asked_at,
+    )  # fmt: skip
+
+
+_STATES: Final = {"not_signed_off": "requested", "capacity_unconfirmed": "not_confirmed"}
+
+
+def _of_hold(hold: Hold) -> StepNeed:
+    whole = hold.code == "capacity_unconfirmed"
+    return StepNeed(
+        what=str(hold.service) if whole else f"{hold.service}: {hold.step}",
+        why=hold.sentence,
+        verb=hold.clears,
+        link=hold.link,
+        state=_STATES.get(hold.code, hold.code),
+    )
