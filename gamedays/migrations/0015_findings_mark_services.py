@@ -30,7 +30,7 @@ CREATE TRIGGER {name} AFTER {after} ON gamedays_finding
 class Migration(migrations.Migration):
     dependencies = [
         ("gamedays", "0014_findings_about_services"),
-        ("migrator", "0010_standings_are_marked"),
+        ("migrator", "0011_standings_are_marked"),
     ]
     operations = [
         migrations.RunSQL(*_marks("gamedays_finding_marks", "INSERT")),
