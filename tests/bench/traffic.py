@@ -15,8 +15,8 @@ from tests.bench.report import Report, compared, later, unmeasured
 from tests.bench.site import Site
 from tests.bench.troubles import TROUBLES
 from tests.bench.ways import by_requests
+from tests.migrator.real_shop import RealShop
 from tests.migrator.shop_client import Client, Sent
-from tests.migrator.test_shop_traffic import Shop
 from tests.stack.running import wait_until
 
 PAIRS = 5
@@ -34,7 +34,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, kw_only=True)
 class _Place:
-    shop: Shop
+    shop: RealShop
     owner: Owner
     client: Client
 
@@ -51,7 +51,7 @@ def measure(report: Report, site: Site, say: Say) -> None:
         try:
             owner.patch(ROUTE, {"spec": {"routes": with_percent(before, 0)}})
             with Client(facts.shop_url, facts.shop_host, per_s=PER_S, threads=THREADS) as client:
-                place = _Place(shop=Shop(site.running, facts), owner=owner, client=client)
+                place = _Place(shop=RealShop(site.running, facts), owner=owner, client=client)
                 _measure_pairs(place, ours, bare, say)
         finally:
             owner.patch(ROUTE, {"spec": {"routes": before}})
@@ -125,7 +125,7 @@ def _by_step(place: _Place) -> Way:
     )
 
 
-def _await_nothing_live(shop: Shop) -> None:
+def _await_nothing_live(shop: RealShop) -> None:
     wait_until(lambda: shop.live() is None, within_s=BACK_WITHIN_S, what="the step is back")
 
 
