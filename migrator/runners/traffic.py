@@ -167,7 +167,7 @@ class Traffic(Runner):
 
     def returns_alone(self, order: Order, before: Mapping[str, Any]) -> bool:
         # The former state of a step that took share away shows more users what did no good.
-        return _percent(order) >= before["percent"]
+        return _percent(order) >= int(before["percent"])
 
     def undo(self, order: Order, before: Mapping[str, Any], hands: Hands) -> None:
         ours = weights.wanted(_halves(order), _percent(order))
