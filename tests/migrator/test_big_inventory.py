@@ -159,3 +159,16 @@ def test_a_secret_in_any_text_of_a_change_is_hidden() -> None:
     assert HIDDEN in kept["links"][1]
     assert kept["description"] == plain["description"]
     assert for_good({"name": ["", "a\x00b"]}) == {"name": ["", "a\ufffdb"]}
+
+
+def test_what_is_searched_for_is_paged_by_name(cast: Cast, client_of: As) -> None:
+    Service.objects.bulk_create(
+        Service(name=f"Shop {n:02}", slug=f"shop-{n}", team=cast.team) for n in reversed(range(60))
+    )
+    vera = client_of("vera")
+    first, second = (text(vera, f"/services/?text=shop&page={page}") for page in (1, 2))
+    assert "60 services" in first
+    assert first.index("Shop 00") < first.index("Shop 49")
+    assert "Shop 50" not in first
+    assert second.count('data-testid="service"') == 10
+    assert second.index("Shop 50") < second.index("Shop 59")
