@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.db.models import Case, Count, IntegerField, Q, Value, When, Window
 from django.urls import reverse
@@ -16,6 +16,8 @@ from migrator.models import Attempt, Hold, Plan
 from migrator.selectors.standings import WAITS_FOR_PERSON
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from django.db.models import QuerySet
 
     from core.models import User
@@ -61,8 +63,11 @@ def step_needs(user: User, most: int = MOST) -> StepNeeds:
     first_attempts = list(attempts.annotate(all=_ALL)[:most])
     first_holds = list(holds.annotate(all=_ALL)[:most])
     found = [*map(_of_attempt, first_attempts), *map(_of_hold, first_holds)]
-    number = sum(rows[0].all for rows in (first_attempts, first_holds) if rows)
-    return StepNeeds(first=found[:most], number=number)
+    return StepNeeds(first=found[:most], number=_number(first_attempts) + _number(first_holds))
+
+
+def _number(rows: Sequence[Any]) -> int:
+    return int(rows[0].all) if rows else 0
 
 
 def _theirs(user: User) -> Q:
