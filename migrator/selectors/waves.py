@@ -88,7 +88,7 @@ def named(user: User, names: Iterable[str]) -> tuple[list[Service], list[str]]:
     query."""
     wanted = {" ".join(name.split()).lower(): " ".join(name.split()) for name in names}
     wanted.pop("", None)
-    found = list(
+    found: list[Service] = list(
         services(user).alias(lower=Lower("name")).filter(lower__in=list(wanted)) if wanted else ()
     )
     there = {service.name.lower() for service in found}
