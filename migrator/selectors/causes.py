@@ -42,7 +42,7 @@ class Cause:
         return urlencode({"code": self.code, "subject": self.subject})
 
 
-def causes(user: User, wanted: Wanted) -> QuerySet[Hold, dict[str, Any]]:
+def causes(user: User, wanted: Wanted) -> QuerySet[Hold, Any]:
     """The groups as rows, what holds most first; see `as_causes`. The emergency stop is not among
     them: `stopped` tells it."""
     return (

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from django.db.models import Case, IntegerField, Q, Value, When
+from django.db.models import Case, Count, IntegerField, Q, Value, When, Window
 from django.urls import reverse
 
 from core.choices import Role
@@ -16,13 +16,16 @@ from migrator.models import Attempt, Hold, Plan
 from migrator.selectors.standings import WAITS_FOR_PERSON
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from django.db.models import QuerySet
 
     from core.models import User
 
 MOST: Final = 8
 _RUNNERS: Final = (Role.LEAD, Role.ENGINEER)
-_URGENT: Final = ("not_signed_off", "capacity_unconfirmed")
+_ANYBODYS: Final = ("not_signed_off", "capacity_unconfirmed")
+_ALL: Final = Window(Count("pk"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,17 +55,22 @@ class StepNeeds:
 
 def step_needs(user: User, most: int = MOST) -> StepNeeds:
     """What waits for this person: stuck returns first, then steps, signatures, rehearsals, and
-    capacities. Five queries. For who only watches, nothing."""
-    attempts, holds = _attempts(user), _holds(user)
-    found = [_of_attempt(each) for each in attempts.select_related("step", "plan__service")[:most]]
-    number = attempts.count() + holds.count()
-    if len(found) < most:
-        rows = holds.select_related("service", "step")[: most - len(found)]
-        found += [_of_hold(each) for each in rows]
-    return StepNeeds(first=found, number=number)
+    capacities. Three queries. For who only watches, nothing."""
+    theirs = _theirs(user)
+    attempts = _attempts(theirs).select_related("step", "plan__service")
+    holds = _holds(user, theirs).select_related("service", "step")
+    # How many there are in all comes with the rows: *This week* is opened by everybody.
+    first_attempts = list(attempts.annotate(all=_ALL)[:most])
+    first_holds = list(holds.annotate(all=_ALL)[:most])
+    found = [*map(_of_attempt, first_attempts), *map(_of_hold, first_holds)]
+    return StepNeeds(first=found[:most], number=_number(first_attempts) + _number(first_holds))
 
 
-def _plans(user: User) -> Q:
+def _number(rows: Sequence[Any]) -> int:
+    return int(rows[0].all) if rows else 0
+
+
+def _theirs(user: User) -> Q:
     """Of services that the person may move."""
     if user.is_superuser:
         return Q()
@@ -70,38 +78,33 @@ def _plans(user: User) -> Q:
     return Q(service__team__in=teams)
 
 
-def _attempts(user: User) -> QuerySet[Attempt]:
+def _attempts(theirs: Q) -> QuerySet[Attempt]:
     stuck_first = Case(
         When(state=AttemptState.STUCK, then=Value(0)),
         When(state=AttemptState.INTERRUPTED, then=Value(1)),
         default=Value(2),
         output_field=IntegerField(),
     )
-    theirs = Plan.objects.filter(_plans(user)).values("pk")
     return (
         Attempt.objects.live()
-        .filter(WAITS_FOR_PERSON, plan__in=theirs)
+        .filter(WAITS_FOR_PERSON, plan__in=Plan.objects.filter(theirs).values("pk"))
         .order_by(stuck_first, "asked_at", "pk")
     )
 
 
-def _holds(user: User) -> QuerySet[Hold]:
+def _holds(user: User, theirs: Q) -> QuerySet[Hold]:
     """A signature and a capacity are anybody's of the team; a rehearsal is asked of who answers for
     the way back."""
-    anybodys = Q(code__in=_URGENT)
-    if not user.is_superuser:
-        anybodys &= _plans(user)
+    anybodys = Q(code__in=_ANYBODYS)
     mine = Q(code__in=REHEARSAL_CODES, step__rollback__owner=user)
-    if not user.is_superuser:
-        mine &= _plans(user)
     rank = Case(
         When(code="not_signed_off", then=Value(0)),
         When(code__in=REHEARSAL_CODES, then=Value(1)),
         default=Value(2),
         output_field=IntegerField(),
     )
-    return Hold.objects.filter(anybodys | mine).order_by(rank, "service__tier", "service__name",
-                                                         "pk")  # fmt: skip
+    found = Hold.objects.filter(anybodys | mine, theirs)
+    return found.order_by(rank, "service__tier", "service__name", "pk")
 
 
 def _of_attempt(attempt: Attempt) -> StepNeed:

@@ -85,7 +85,7 @@ class Board:
 
 
 def board(user: User, wanted: Wanted) -> Board:
-    """Six columns with their figures and first cards. Five queries, for any number of services."""
+    """Six columns with their figures and first cards. Six queries, for any number of services."""
     chosen = services(user, wanted).annotate(now=health_now())
     columns = {
         stage: Column(stage=stage, tally=Tally(), cards=[], query=_query(wanted, stage=stage))
@@ -127,7 +127,9 @@ def _first_cards(chosen: QuerySet[Service]) -> QuerySet[Service]:
         partition_by=F("standing__stage"),
         order_by=("worst", "standing__late_since", "name"),
     )
-    return worst_first(chosen).annotate(place=place).filter(place__lte=FIRST).order_by("place")
+    # The keys first: ten thousand rows are sorted whole otherwise, with everything they hold.
+    keys = worst_first(chosen).annotate(place=place).filter(place__lte=FIRST)
+    return worst_first(chosen.filter(pk__in=list(keys.order_by().values_list("pk", flat=True))))
 
 
 def _query(wanted: Wanted, **more: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.utils import timezone
 
@@ -36,7 +36,7 @@ class Report:
     board: Board
     waves: list[WaveView]
     causes: list[Cause]
-    ailing: list[Service]
+    ailing: list[Any]
     """Services that are not on track, the worst first; each with `now`, its health."""
     burn_up: BurnUp | None
 

@@ -16,7 +16,7 @@ from migrator.models import Service, Wave, WaveChange, WaveService
 from migrator.selectors.services import services
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from core.models import User
 
@@ -88,7 +88,7 @@ def named(user: User, names: Iterable[str]) -> tuple[list[Service], list[str]]:
     query."""
     wanted = {" ".join(name.split()).lower(): " ".join(name.split()) for name in names}
     wanted.pop("", None)
-    found = list(
+    found: list[Service] = list(
         services(user).alias(lower=Lower("name")).filter(lower__in=list(wanted)) if wanted else ()
     )
     there = {service.name.lower() for service in found}
@@ -120,7 +120,7 @@ def _viewed(user: User, found: Iterable[Wave]) -> list[WaveView]:
     return [_view(wave, figures.get(wave.pk)) for wave in rows]
 
 
-def _view(wave: Wave, row: dict[str, object] | None) -> WaveView:
+def _view(wave: Wave, row: Mapping[str, object] | None) -> WaveView:
     if row is None:
         return WaveView(
             wave=wave, services=0, arrived=0, steps=0, behind=0, held=0,

@@ -23,7 +23,10 @@ from migrator.selectors.standings import STOP
 from migrator.ui.timeline_svg import draw
 
 if TYPE_CHECKING:
+    from django.core.paginator import Page
+
     from core.models import User
+    from migrator.models import Hold, Service
 
 _CAUSES = 6
 
@@ -78,17 +81,14 @@ def blocked(request: HttpRequest) -> HttpResponse:
     subject = request.GET.get("subject", "").replace("\x00", "")[:80]
     context = filters(user, wanted)
     if code == STOP:
-        found = page_of(request, cause_selectors.stopped_services(user, wanted))
+        found: Page[Service] = page_of(request, cause_selectors.stopped_services(user, wanted))
         context |= {"stop": core_selectors.current_stop(), "services": found}
     elif code:
-        context |= {
-            "code": code,
-            "holds": page_of(
-                request, cause_selectors.held_by(user, wanted, code=code, subject=subject)
-            ),
-        }
+        held = cause_selectors.held_by(user, wanted, code=code, subject=subject)
+        holds: Page[Hold] = page_of(request, held)
+        context |= {"code": code, "holds": holds}
     else:
-        page = page_of(request, cause_selectors.causes(user, wanted))
+        page: Page[Any] = page_of(request, cause_selectors.causes(user, wanted))
         stop = cause_selectors.stopped(user, wanted, core_selectors.current_stop())
         context |= {
             "page": page,

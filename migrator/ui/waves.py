@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -11,11 +13,15 @@ from core.errors import Conflict, Invalid
 from core.ui.paging import page_of
 from core.ui.requests import attempt, person
 from migrator import wave_policies as policies
-from migrator.models import Service, Wave
 from migrator.operations import waves as verbs
 from migrator.selectors import waves as selectors
 from migrator.ui.timeline_svg import draw
 from migrator.ui.wave_form import WaveForm, version_of
+
+if TYPE_CHECKING:
+    from django.core.paginator import Page
+
+    from migrator.models import Service, Wave
 
 HISTORY_SHOWN = 30
 _TYPED_MAX = 400_000
@@ -157,14 +163,13 @@ def _wave(
 ) -> HttpResponse:
     user = person(request)
     view = selectors.wave_view(user, found)
-    page = page_of(request, selectors.members_of(user, found))
-    services: list[Service] = list(page)
+    page: Page[Service] = page_of(request, selectors.members_of(user, found))
     context = {
         "wave": found,
         "view": view,
         "timeline": draw([view]),
         "page": page,
-        "services": services,
+        "services": list(page),
         "can_lead": policies.may_lead(user, found),
         "history": selectors.history_of(found)[:HISTORY_SHOWN],
         "typed": typed,

@@ -91,8 +91,8 @@ def _fill(cast: Cast) -> None:
     Hold.objects.bulk_create(
         Hold(
             service_id=row.service_id,
-            plan_id=row.plan_id,
-            step_id=row.step_id,
+            plan_id=first[row.service_id].pk,
+            step_id=step_ids[first[row.service_id].pk],
             code="dependency_not_there" if n % 2 else "unrehearsed",
             subject=str(n % 40) if n % 2 else "",
             cause="Something is not there yet",
