@@ -165,8 +165,8 @@ def _columns(found: QuerySet[Dependency]) -> tuple[list[int], list[int]]:
     would cost more than all that is done with them."""
     order = ("service_id", "needs_id")
     row = found.aggregate(
-        needing=ArrayAgg("service_id", ordering=order, default=Value([])),
-        needed=ArrayAgg("needs_id", ordering=order, default=Value([])),
+        needing=ArrayAgg("service_id", order_by=order, default=Value([])),
+        needed=ArrayAgg("needs_id", order_by=order, default=Value([])),
     )
     return row["needing"], row["needed"]
 

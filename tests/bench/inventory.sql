@@ -219,6 +219,29 @@ SELECT cluster, uid, 'Bench finding ' || f, '', 'It answered errors.', '',
     at + f * interval '1 minute', now(), 1
 FROM bench_run, generate_series(1, 10) f;
 
+-- Where each stands and what holds it, as the board keeps it ready: its triggers slept until here.
+INSERT INTO migrator_servicestanding (service_id, stage, health, sentence, clears, link, plan_id,
+    step_id, steps, behind, began_at, arrived_at, looked_at, look_again_at)
+SELECT s.id, (ARRAY['unplanned', 'planned', 'on_qa', 'proved', 'on_production', 'arrived'])
+    [1 + s.id % 6], CASE WHEN s.id % 6 = 0 THEN 'not_planned' ELSE
+    (ARRAY['blocked', 'late', 'rolled_back', 'on_track', 'on_track'])[1 + s.id % 5] END,
+    'A finding is not proved fixed.', 'Open the finding', '/findings/1/', p.id, t.id, 8, s.id % 8,
+    now() - interval '90 days', CASE WHEN s.id % 6 = 5 THEN now() - interval '9 days' END, now(),
+    now() + interval '1 hour'
+FROM migrator_service s LEFT JOIN LATERAL (SELECT id FROM migrator_plan WHERE service_id = s.id
+    ORDER BY id LIMIT 1) p ON true LEFT JOIN migrator_step t ON t.plan_id = p.id AND t.position = 1
+WHERE s.id BETWEEN 1000000 + :first AND 1000000 + :services
+ON CONFLICT DO NOTHING;
+
+INSERT INTO migrator_hold (service_id, plan_id, step_id, code, subject, cause, sentence, clears,
+    link)
+SELECT service_id, plan_id, step_id, 'blocking_finding', (service_id % 40)::text,
+    'Finding ' || service_id % 40, 'A finding is not proved fixed.', 'Open the finding',
+    '/findings/1/'
+FROM migrator_servicestanding
+WHERE health = 'blocked' AND step_id IS NOT NULL
+    AND service_id BETWEEN 1000000 + :first AND 1000000 + :services;
+
 SELECT setval(pg_get_serial_sequence(t, 'id'), 900000000) FROM unnest(ARRAY['migrator_service',
     'migrator_plan', 'migrator_step', 'migrator_plantemplate', 'migrator_templateversion',
     'core_team', 'core_cluster', 'gamedays_gameday', 'gamedays_agendaitem']) t;

@@ -50,6 +50,10 @@ _FOR_BOTH: Final = (
     "/findings/",
     "/findings/?status=open",
     "/findings/?view=board",
+    "/migrations/",
+    "/migrations/blocked/",
+    "/migrations/burn-up/",
+    "/waves/",
 )
 _OWNERS: Final = (
     "/services/?page=1000000",
@@ -74,6 +78,7 @@ _OWNERS: Final = (
     "/templates/bench-1/",
     "/freezes/",
     "/rehearsal-policy/",
+    "/migrations/report/",
     "/",
 )
 
