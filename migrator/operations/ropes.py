@@ -54,6 +54,9 @@ def check_all_ropes() -> None:
             _check(plan, None)
         except DomainError as error:
             log.warning("rope_not_checked", plan=plan.pk, code=error.code)
+        except Exception:
+            # Its newest check grows old, and holds its steps back by that.
+            log.exception("rope_not_checked", plan=plan.pk)
 
 
 def _check(plan: Plan, actor: User | None) -> RopeCheck:

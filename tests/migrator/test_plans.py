@@ -293,10 +293,21 @@ def test_an_api_that_is_away_leaves_it_unknown(shop: Shop) -> None:
 def test_one_plan_that_cannot_be_looked_at_stops_no_other(
     monkeypatch: pytest.MonkeyPatch, shop: Shop
 ) -> None:
+    other = Service.objects.create(name="Orders", slug="orders", team=shop.plan.service.team)
+    create_plan(actor=shop.cast.lea, service=other, cluster=shop.plan.cluster, template=None)
     store, asks = ObjectStore(), FakeAsks()
-    monkeypatch.setattr(ropes, "hands_for", lambda *_: hands(store, asks))
+    looked: list[object] = []
+
+    def hands_for(*_: object) -> Hands:
+        looked.append(_)
+        if len(looked) == 1:
+            raise RuntimeError("nobody thought of this")
+        return hands(store, asks)
+
+    monkeypatch.setattr(ropes, "hands_for", hands_for)
     ropes.check_all_ropes()
-    assert RopeCheck.objects.filter(plan=shop.plan).count() == 1
+    assert len(looked) == 2
+    assert RopeCheck.objects.count() == 1
 
 
 def test_the_rope_in_words(shop: Shop) -> None:

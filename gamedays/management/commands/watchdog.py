@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import threading
 import time
@@ -97,31 +98,45 @@ class Command(BaseCommand):
         log.info("watchdog_started", only=only)
         while not told:
             conducting = {key: t for key, t in conducting.items() if t.is_alive()}
-            try:
-                for watchdog, kind in watched:
-                    for key, fence in watchdog.advance(time.monotonic(), set(conducting)):
-                        log.warning("taking_over", what=str(key), fence=fence)
-                        thread = threading.Thread(
-                            target=_conduct, args=(kind, key, fence, stopping), daemon=False
-                        )
-                        thread.start()
-                        conducting[key] = thread
-                if heartbeat is not None:
+            # Each by itself: what goes wrong with faults leaves no step unwatched.
+            looked = [look(watchdog, kind, conducting, stopping) for watchdog, kind in watched]
+            if all(looked) and heartbeat is not None:
+                with contextlib.suppress(OSError):  # no room for it: its age tells
                     heartbeat.touch()
-            except (DatabaseError, InterfaceError) as error:
-                # The guards' own deadlines hold while we cannot read; look again at once.
-                log.warning("watchdog_without_database", error=str(error))
-                connection.close()
-            except Exception:
-                # No thread to be had, no room for the heartbeat: whoever starts this process anew
-                # would have to watch every lease for fifteen seconds again, and while a thread
-                # of ours conducts it would not even end. Whoever is not conducted now is taken
-                # over at a later look.
-                log.exception("watchdog_look_failed")
             time.sleep(TICK_S)
         stopping.set()
         for thread in conducting.values():
             thread.join()
+
+
+def look(
+    watchdog: Watchdog,
+    kind: Kind,
+    conducting: dict[uuid.UUID, threading.Thread],
+    stopping: threading.Event,
+) -> bool:
+    """One look at one kind's leases, and a thread in `conducting` for each that is taken over;
+    whether the look went well."""
+    try:
+        for key, fence in watchdog.advance(time.monotonic(), set(conducting)):
+            log.warning("taking_over", what=str(key), fence=fence)
+            thread = threading.Thread(
+                target=_conduct, args=(kind, key, fence, stopping), daemon=False
+            )
+            thread.start()
+            conducting[key] = thread
+    except (DatabaseError, InterfaceError) as error:
+        # The guards' own deadlines hold while we cannot read; look again at once.
+        log.warning("watchdog_without_database", error=str(error))
+        connection.close()
+        return False
+    except Exception:
+        # No thread to be had, or a defect: whoever starts this process anew would have to watch
+        # every lease for fifteen seconds again, and while a thread of ours conducts it would not
+        # even end. Whoever is not conducted now is taken over at a later look.
+        log.exception("watchdog_look_failed")
+        return False
+    return True
 
 
 _WHY = "The watchdog was told to stop; another goes on."
