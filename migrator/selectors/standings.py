@@ -253,7 +253,7 @@ def _say_without_a_step(
     """No step is ahead: nothing is planned, or everything is behind."""
     plan_it = ("Plan its way", reverse("new_plan", args=[service.slug]))
     if found.stage == Standing.ARRIVED:
-        found.say(Health.ON_TRACK, "Every step is behind it.")
+        found.say(Health.ON_TRACK, "Every step is done.")
     elif late is not None:
         found.say(Health.LATE, late.sentence, *plan_it)
     elif found.stage == Standing.UNPLANNED:
@@ -261,7 +261,7 @@ def _say_without_a_step(
     elif has_production:
         found.say(Health.ON_TRACK, "Its plan for production has no steps yet.")
     else:
-        found.say(Health.ON_TRACK, "Every step on QA is behind it; production is next.", *plan_it)
+        found.say(Health.ON_TRACK, "Every step on QA is done; production is next.", *plan_it)
 
 
 def _say_under_way(found: Found, attempt: Attempt, late: _Late | None) -> None:

@@ -33,7 +33,7 @@ def as_markdown(report: Report) -> str:
     total = report.board.total
     summary = (
         f"{report.board.arrived} of {plural(total.services, 'service')} on Kubernetes; "
-        f"{total.behind} of {plural(total.steps, 'step')} behind ({total.percent}%)."
+        f"{total.behind} of {plural(total.steps, 'step')} done ({total.percent}%)."
     )
     lines = [f"# {escape(report.title)}", "", f"As of {escape(exact(report.at))}.", ""]
     lines += [escape(summary), ""]
@@ -55,7 +55,7 @@ def as_markdown(report: Report) -> str:
 
 def _progress(report: Report) -> list[str]:
     return _table(
-        ("Stage", "Services", "Steps behind", "Steps"),
+        ("Stage", "Services", "Steps done", "Steps"),
         (
             (column.stage.label, column.tally.services, column.tally.behind, column.tally.steps)
             for column in report.board.columns
@@ -95,7 +95,7 @@ def _waves(report: Report) -> list[str]:
     if not report.waves:
         return ["No wave is planned."]
     return _table(
-        ("Wave", "State", "Planned", "Began", "Ended", "Services", "Arrived", "Steps behind"),
+        ("Wave", "State", "Planned", "Began", "Ended", "Services", "Arrived", "Steps done"),
         (
             (
                 each.wave.name,
