@@ -208,6 +208,10 @@ def test_a_rehearsal_on_qa_is_one_on_a_stand_in_while_both_run_the_same_minor(
     assert [each.mark for each in rehearsals_of(fresh)] == [RehearsalMark.STAND_IN]
     Cluster.objects.filter(pk=there.pk).update(kubernetes_version="v1.35.9")
     assert rehearsals_of(Step.objects.get(pk=step.pk)) == []
+    Cluster.objects.filter(pk=there.pk).update(kubernetes_version="v1.36.0")
+    assert len(rehearsals_of(Step.objects.get(pk=step.pk))) == 1
+    Step.objects.filter(pk=step.pk).update(parameters=step.parameters | {"percent": 50})
+    assert rehearsals_of(Step.objects.get(pk=step.pk)) == [], "1% there is not 50% here"
 
 
 @override_settings(BELAY_STEP_GATES=("tests.migrator.test_gates.an_audit",))
