@@ -208,17 +208,22 @@ def _qa_first(step: Step) -> Iterable[Reason]:
         )
 
 
+def doubt_of_age(check: RopeCheck) -> str:
+    """Why a look counts no more: whoever looks every hour is gone, and what was seen then is
+    assumed by now. Empty while it counts."""
+    age = timezone.now() - check.at
+    return "" if age <= _ROPE_COUNTS_FOR else f"it was last looked at {age // _HOUR} hours ago."
+
+
 def _within_reach(step: Step) -> Iterable[Reason]:
     newest = RopeCheck.objects.filter(plan=step.plan_id).first()
     if newest is None:
         return
     why, lost = newest.why, newest.within_reach is False
     if newest.within_reach:
-        age = timezone.now() - newest.at
-        if age <= _ROPE_COUNTS_FOR:
+        why = doubt_of_age(newest)
+        if not why:
             return
-        # Whoever looks every hour is gone, and what was seen then is assumed by now.
-        why = f"it was last looked at {age // _HOUR} hours ago."
     yield Reason(
         code="not_within_reach" if lost else "reach_unknown",
         cause="The original state is not within reach"

@@ -279,6 +279,8 @@ def _rope_in_words(check: RopeCheck | None, doubt: str, steps: list[StepView]) -
         return f"Not within reach: {doubt}", lost
     if check is not None and check.within_reach is None:
         return f"Unknown: {check.why}", "reach_unknown"
+    if check is not None and (old := gates.doubt_of_age(check)):
+        return f"Unknown: {old}", "reach_unknown"
     mark = "within_reach" if check is not None else "reach_unknown"
     if not done:
         return "Nothing was moved yet: this is the original state.", mark

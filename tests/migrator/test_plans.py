@@ -330,6 +330,14 @@ def test_the_rope_in_words(shop: Shop) -> None:
     assert view.rope.sentence == "The rope ends at “To 10%”: The old format is gone."
 
 
+def test_what_was_seen_long_ago_is_not_known_now(shop: Shop) -> None:
+    long_ago = timezone.now() - dt.timedelta(hours=30)
+    RopeCheck.objects.create(plan=shop.plan, at=long_ago, within_reach=True)
+    view = plan_view(shop.plan)
+    assert view.rope.mark == "reach_unknown"
+    assert view.rope.sentence == "Unknown: it was last looked at 30 hours ago."
+
+
 def test_a_way_back_whose_time_is_over(shop: Shop) -> None:
     RopeCheck.objects.create(plan=shop.plan, at=timezone.now(), within_reach=True)
     shop.plan.steps.filter(key="to-1").update(
