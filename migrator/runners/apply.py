@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 
 from core.errors import ClusterUnreachable
 from core.fields import Field
-from migrator.runners import manifests, objects
+from migrator.runners import manifests, objects, weights
 from migrator.runners.base import (
     ForeignChangeError,
     Hands,
@@ -88,6 +88,8 @@ class Apply(Runner):
                     {"kind": document["kind"], **found}, overridden=overridden
                 )
             made = self._try(order, document, found, hands)
+            if found is not None and document["kind"] == "HTTPProxy":
+                _require_no_shift(name, found, made)
             places = _places(document, found, made)
             ours = {_join(place): _at(made, place) for place in places}
             former = {_join(place): _at(found, place) for place in places}
@@ -244,6 +246,17 @@ class Apply(Runner):
             query["force"] = "true" if order.parameters.get("conflicts") == "take" else "false"
             answer = hands.api.ask("PATCH", f"{path}?{urlencode(query)}", body, content_type=_APPLY)
         return objects.taken(answer, manifests.name_of(document), namespace)
+
+
+def _require_no_shift(name: str, found: Object, made: Object) -> None:
+    """An apply holds no lease and counts no answers: it sends nobody anywhere else."""
+    if services := weights.raised(found, made):
+        raise StepRefusedError(
+            f"{name}: the manifest would send more requests to {', '.join(services)}, and nobody "
+            "would watch them. Name what is new with weight 0, and move its share with a traffic "
+            "step; give a route that is new altogether an object of its own.",
+            code="moves_traffic",
+        )
 
 
 _FOREIGN = (

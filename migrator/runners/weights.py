@@ -10,6 +10,7 @@ import copy
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 from migrator.runners.base import Object, Stand, StepRefusedError
@@ -139,6 +140,35 @@ def ports(found: Object, halves: Halves) -> dict[str, int]:
                         code="ports_differ",
                     )
     return seen
+
+
+def raised(found: Object, made: Object) -> list[str]:
+    """Services that would get a greater share of requests in `made` than they have in `found`,
+    under the same conditions; all of a route whose conditions are new."""
+    now = _shares_by_conditions(found)
+    return sorted(
+        {
+            name
+            for conditions, wanted in _shares_by_conditions(made).items()
+            for name, share in wanted.items()
+            if share > now.get(conditions, {}).get(name, 0)
+        }
+    )
+
+
+def _shares_by_conditions(found: Object) -> dict[str, dict[str, Fraction]]:
+    shared: dict[str, dict[str, Fraction]] = {}
+    for route in (found.get("spec") or {}).get("routes") or []:
+        services = [each for each in route.get("services") or [] if not each.get("mirror")]
+        total = sum(int(each.get("weight") or 0) for each in services)
+        key = json.dumps(route.get("conditions") or [], sort_keys=True)
+        for each in services:
+            # Where nobody has a weight, Contour gives all of them the same.
+            part = Fraction(int(each.get("weight") or 0), total) if total else None
+            share = Fraction(1, len(services)) if part is None else part
+            held = shared.setdefault(key, {})
+            held[str(each.get("name"))] = held.get(str(each.get("name")), Fraction(0)) + share
+    return shared
 
 
 def every_port(found: Object, service: str) -> list[int]:

@@ -19,6 +19,7 @@ from migrator.runners.registry import clean_parameters
 from tests.gamedays.conftest import deployment
 from tests.migrator.apply_api import ApplyApi
 from tests.migrator.runners.asked import DEPLOYMENT, done, look, order
+from tests.migrator.world import PROXY
 
 MANIFEST = """
 apiVersion: apps/v1
@@ -220,3 +221,38 @@ def test_a_whole_object_is_no_value_that_a_page_shows(api: ApplyApi, hands: Hand
     seen = checks.look("field", asked, hands)
     assert seen.passed is False
     assert "hunter2" not in seen.sentence
+
+
+_PROXY = """
+apiVersion: projectcontour.io/v1
+kind: HTTPProxy
+metadata: {name: shop, namespace: shop}
+spec: {routes: [%s]}
+"""
+_LEGACY, _FRESH = "{name: shop-legacy, port: 80%s}", "{name: shop, port: 80%s}"
+_ALL_TO_LEGACY = f"{{services: [{_LEGACY % ''}]}}"
+
+
+@pytest.mark.parametrize(
+    ("routes", "moved"),
+    [
+        (f"{{services: [{_LEGACY % ', weight: 100'}, {_FRESH % ', weight: 0'}]}}", False),
+        (f"{{services: [{_LEGACY % ', weight: 99'}, {_FRESH % ', weight: 1'}]}}", True),
+        (f"{{services: [{_LEGACY % ''}, {_FRESH % ''}]}}", True),
+        (_ALL_TO_LEGACY + f", {{conditions: [{{prefix: /api}}], services: [{_FRESH % ''}]}}", True),
+        (f"{{services: [{_LEGACY % ''}, {_FRESH % ', mirror: true'}]}}", False),
+    ],
+    ids=["named at weight 0", "one percent", "no weights are halves", "a new route", "a mirror"],
+)
+def test_an_apply_sends_nobody_anywhere_else(
+    api: ApplyApi, hands: Hands, routes: str, moved: bool
+) -> None:
+    """It holds no lease, and nobody counts the answers."""
+    api.edit(PROXY, {"spec": {"routes": [{"services": [{"name": "shop-legacy", "port": 80}]}]}})
+    asked = order({"manifest": _PROXY % routes, "conflicts": "take"})
+    if not moved:
+        Apply().prepare(asked, hands)
+        return
+    with pytest.raises(StepRefusedError, match="more requests to shop,") as refused:
+        Apply().prepare(asked, hands)
+    assert refused.value.code == "moves_traffic"
