@@ -30,6 +30,8 @@ from tests.bench.report import later
 from tests.bench.traffic import first_seen, legacy_alone, with_percent
 from tests.migrator.shop_client import Sent
 
+pytestmark = pytest.mark.long
+
 NOT_MEASURED = {
     "export_services": "it has a row of its own",
     "import_preview": "it is part of the import",

@@ -31,6 +31,8 @@ from guard.protocol import Code, Phase, Role, role_uri
 from tests.guard.running import CLUSTER_UID, ROOT, GuardSite, await_true, guard_site, hold
 from tests.people import API, Cast, book, make_cast, make_cluster
 
+pytestmark = pytest.mark.long
+
 ORDER = "11111111-2222-3333-4444-555555555555"
 
 

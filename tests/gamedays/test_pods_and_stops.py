@@ -18,7 +18,7 @@ from tests.gamedays.fakes import FakeWorld
 from tests.gamedays.test_conductor import Story, begin, make_fake
 from tests.people import API, ETCD, Cast, make_cast
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.long]
 _S = InjectionState
 
 

@@ -26,7 +26,7 @@ from tests.guard.running import (
     new_order,
 )
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.timeout(180), pytest.mark.long]
 
 
 @pytest.fixture(scope="module")

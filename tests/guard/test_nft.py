@@ -21,6 +21,8 @@ from guard.nft import NftRules
 from guard.protocol import Endpoint
 from tests.guard.running import await_true
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).resolve().parents[2]
 SERVER = Endpoint(address="10.77.0.2", port=5000)
 OTHER = Endpoint(address="10.77.0.2", port=5001)

@@ -33,6 +33,8 @@ from config.stack.programs import belay_programs, service_programs, supervisor_c
 from core.db_deadline import wait_with_deadline
 from tests.settings import POSTGRES
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stack:

@@ -16,6 +16,8 @@ from config.stack.processes import processes_of
 from tests.settings import TEST_DIR
 from tests.stack.running import clean_environment, wait_until
 
+pytestmark = pytest.mark.long
+
 pytest_plugins = ["pytester"]
 
 TESTS = """
