@@ -21,7 +21,7 @@ from django.utils.module_loading import import_string
 from core.choices import Stage
 from core.errors import Conflict
 from core.selectors import current_stop
-from migrator.choices import STEP_BEHIND, RehearsalMark, Reversibility
+from migrator.choices import STEP_BEHIND, Direction, RehearsalMark, Reversibility
 from migrator.models import FreezeWindow, Override, Plan, RehearsalPolicy, RopeCheck, Step
 from migrator.runners.registry import runner_of
 from migrator.selectors.capacity import capacity_doubt
@@ -29,7 +29,7 @@ from migrator.selectors.dependencies import awaited_by
 from migrator.selectors.rehearsals import rehearsals_that_count
 
 if TYPE_CHECKING:
-    from core.models import User
+    from core.models import EmergencyStop, User
 
 UNREHEARSED, STALE = "unrehearsed", "rehearsal_stale"
 REHEARSAL_CODES = frozenset({UNREHEARSED, STALE})
@@ -77,10 +77,24 @@ def reasons(step: Step) -> list[Reason]:
     ]
 
 
+def closed(step: Step, *, without: Iterable[str] = ()) -> list[Reason]:
+    """Those that hold the step now, but for the codes that are left out."""
+    left_out = frozenset(without)
+    return [each for each in reasons(step) if each.holds and each.code not in left_out]
+
+
+def left_out_of(direction: str) -> frozenset[str]:
+    """Codes that hold no attempt of that direction: nobody rehearses before a rehearsal."""
+    return REHEARSAL_CODES if direction == Direction.REHEARSAL else frozenset()
+
+
+def stop_sentence(stop: EmergencyStop) -> str:
+    return f"The emergency stop is set, by {stop.set_by}: no step goes forward."
+
+
 def require_open(step: Step, *, actor: User, without: Iterable[str] = ()) -> None:
     """Raise `Conflict` with the first reason that holds (its code), naming all of them."""
-    left_out = frozenset(without)
-    holding = [each for each in reasons(step) if each.holds and each.code not in left_out]
+    holding = closed(step, without=without)
     if step.reversibility == Reversibility.ONE_WAY and not _signed_for(step, actor):
         holding.insert(0, _not_signed(step))
     if holding:
@@ -113,7 +127,7 @@ def _emergency_stop(step: Step) -> Iterable[Reason]:
         yield Reason(
             code="emergency_stop",
             cause="The emergency stop is set",
-            sentence=f"The emergency stop is set, by {stop.set_by}: no step goes forward.",
+            sentence=stop_sentence(stop),
             clears="Release the emergency stop",
             link=reverse("emergency"),
             overridable=False,

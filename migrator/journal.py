@@ -27,7 +27,7 @@ from migrator.choices import (
     EntryKind,
 )
 from migrator.execution.world import Trial
-from migrator.gates import REHEARSAL_CODES, reasons
+from migrator.gates import closed, left_out_of, stop_sentence
 from migrator.models import Attempt, HistoryEntry, Step, StepLease
 from migrator.operations.ending import end_attempt
 
@@ -58,15 +58,14 @@ class Journal:
             return ""
         stop = current_stop()
         if stop is not None:
-            return f"The emergency stop is set, by {stop.set_by}: no step goes forward."
+            return stop_sentence(stop)
         if trial.state not in UNTOUCHED:
             return ""
         step = Step.objects.select_related("plan__service", "plan__cluster", "rollback").get(
             attempts=trial.id
         )
-        left_out = REHEARSAL_CODES if trial.direction is Direction.REHEARSAL else frozenset()
-        closed = [each for each in reasons(step) if each.holds and each.code not in left_out]
-        return " ".join(each.sentence for each in closed)
+        holding = closed(step, without=left_out_of(trial.direction))
+        return " ".join(each.sentence for each in holding)
 
     @with_deadline
     def move(

@@ -87,7 +87,13 @@ def load_sample_services(*, team: Team) -> None:
         beside = {"name": name, "team": team, "tier": tier, "description": description}
         Service.objects.get_or_create(slug=name.lower(), defaults=beside | {"tags": tags})
     _plan_waves(team)
-    refresh_services()
+    _look_at_ours()
+
+
+def _look_at_ours() -> None:
+    """For the first look; of all others a worker looks at what was marked."""
+    slugs = [row[0].lower() for row in _SERVICES] + [row[0].lower() for row in _BESIDE]
+    refresh_services(Service.objects.filter(slug__in=slugs).values_list("pk", flat=True))
 
 
 def _plan_waves(team: Team) -> None:
@@ -127,7 +133,7 @@ def link_sample_services(*, cluster: Cluster, legacy_address: str) -> None:
     )
     ours.filter(slug__in=[name.lower() for name, *_rest in _SERVICES]).update(cluster=cluster)
     _plan_those_beside(cluster)
-    refresh_services()
+    _look_at_ours()
 
 
 def _plan_those_beside(cluster: Cluster) -> None:

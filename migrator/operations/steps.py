@@ -21,7 +21,7 @@ from migrator.choices import (
     Reversibility,
     StepState,
 )
-from migrator.gates import REHEARSAL_CODES, require_open
+from migrator.gates import left_out_of, require_open
 from migrator.models import Attempt, Plan, SignOff, Step, StepLease, Tick
 from migrator.operations.attempts import begin
 from migrator.operations.ending import end_attempt
@@ -115,8 +115,7 @@ def continue_step(*, actor: User, attempt: Attempt) -> Attempt:
         seen_changed = attempt.changed_at is not None
         to = AttemptState.JUDGING if seen_changed else AttemptState.CHANGING
         if attempt.direction != Direction.BACK and not seen_changed:
-            rehearsal = attempt.direction == Direction.REHEARSAL
-            without = REHEARSAL_CODES if rehearsal else ()
+            without = left_out_of(attempt.direction)
             require_open(attempt.step, actor=attempt.asked_by, without=without)
         rows = Attempt.objects.filter(
             pk=attempt.pk, state=AttemptState.INTERRUPTED, back_asked_at__isnull=True

@@ -164,10 +164,9 @@ def _shares_by_conditions(found: Object) -> dict[str, dict[str, Fraction]]:
         key = json.dumps(route.get("conditions") or [], sort_keys=True)
         for each in services:
             # Where nobody has a weight, Contour gives all of them the same.
-            part = Fraction(int(each.get("weight") or 0), total) if total else None
-            share = Fraction(1, len(services)) if part is None else part
-            held = shared.setdefault(key, {})
-            held[str(each.get("name"))] = held.get(str(each.get("name")), Fraction(0)) + share
+            weight, whole = (int(each.get("weight") or 0), total) if total else (1, len(services))
+            held, name = shared.setdefault(key, {}), str(each.get("name"))
+            held[name] = held.get(name, Fraction(0)) + Fraction(weight, whole)
     return shared
 
 

@@ -22,11 +22,6 @@ if TYPE_CHECKING:
 FIRST: Final = 5
 """Cards of one column; the rest is a list of its own."""
 _ORDER: Final = {health: rank for rank, health in enumerate(Health)}
-_FIGURES: Final = {
-    "number": Count("pk"),
-    "all_steps": Sum("standing__steps"),
-    "all_behind": Sum("standing__behind"),
-}
 FILTERS: Final = ("team", "tier", "tag", "cluster", "wave")
 
 

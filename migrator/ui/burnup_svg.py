@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from core.ui.times import plural
+
 if TYPE_CHECKING:
     from migrator.selectors.burnup import BurnUp
 
@@ -81,8 +83,8 @@ def draw(burn: BurnUp) -> Chart:
         last_x=x(max(1, len(weeks) - 1)),
         last_scope_y=y(now.scope),
         last_done_y=y(now.done),
-        says=f"{now.done} of {now.scope} steps done in {len(weeks)} "
-        f"week{'' if len(weeks) == 1 else 's'}; {now.ahead} ahead.",
+        says=f"{now.done} of {now.scope} steps done in {plural(len(weeks), 'week')}; "
+        f"{now.ahead} ahead.",
     )
 
 

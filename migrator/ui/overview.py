@@ -49,7 +49,7 @@ def filters(user: User, wanted: Wanted) -> dict[str, Any]:
         "clusters": service_selectors.clusters_with_services(user),
         "tags": service_selectors.tags_in_use(user),
         "tiers": Tier.choices,
-        "waves": wave_selectors.waves(user),
+        "waves_offered": wave_selectors.current(user),
     }
 
 
@@ -57,13 +57,15 @@ def filters(user: User, wanted: Wanted) -> dict[str, Any]:
 def overview(request: HttpRequest) -> HttpResponse:
     user = person(request)
     wanted = wanted_of(request)
-    context = filters(user, wanted)
+    waves = wave_selectors.waves(user)
     return render(
         request,
         "overview/overview.html",
         {
-            **context,
-            "timeline": draw(context["waves"]),
+            **filters(user, wanted),
+            "waves_offered": [each.wave for each in waves],
+            "waves": waves,
+            "timeline": draw(waves),
             "board": selectors.board(user, wanted),
             "causes": cause_selectors.worst_causes(user, wanted, _CAUSES),
             "needs": need_selectors.step_needs(user),
