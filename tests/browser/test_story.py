@@ -7,9 +7,10 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from config.stack.layout import CHECKOUT
 from practice.facts import RangeFacts
@@ -107,7 +108,7 @@ def test_find_fix_and_prove(
 
     # So severe a finding on the cluster holds the shop's next step, and says what clears it.
     open_plan(page, stack, real_shop.plan)
-    held = page.locator("[data-testid=gate][data-code=blocking_finding]")
+    held = gate_of(page, finding)
     expect(held).to_contain_text("is not proved fixed")
     screenshot(page, "10-step-held")
     step_card(page, 1).get_by_test_id("start-step").click()
@@ -131,9 +132,13 @@ def test_find_fix_and_prove(
     assert_status(page, "verified_fixed")
     screenshot(page, "07-verified-fixed")
 
-    # Proved fixed: the step goes.
+    # Proved fixed: it holds the step no longer. What else the runs may have found (a pod that a
+    # slow machine brought back late is a severe finding, too) is not what this story is about.
     open_plan(page, stack, real_shop.plan)
+    expect(page.get_by_test_id("step").first).to_be_visible()
     expect(held).to_have_count(0)
+    real_shop.lower_findings()
+    open_plan(page, stack, real_shop.plan)
     start_step(page, 1)
     await_attempt(page, "judging", within_ms=60_000)
     page.get_by_test_id("turn-round").click()
@@ -193,6 +198,12 @@ def re_verify(page: Page, finding: str, *, outcome: str) -> None:
     verifications = page.get_by_test_id("verification")
     expect(verifications).to_have_count(before + 1)
     expect(verifications.first).to_have_attribute("data-outcome", outcome)
+
+
+def gate_of(page: Page, finding: str) -> Locator:
+    """What the plan's page says of this one finding, where it holds the next step."""
+    link = page.locator(f"a[href='{urlsplit(finding).path}']")
+    return page.locator("[data-testid=gate][data-code=blocking_finding]").filter(has=link)
 
 
 def assert_status(page: Page, status: str) -> None:
