@@ -50,6 +50,7 @@ class Env:
     db_deadline_s: float | None
     qa_range: str
     rehearsal_hours: int
+    observe_min_s: int
 
 
 def default_state_dir() -> Path:
@@ -96,7 +97,8 @@ def read_env(variables: Mapping[str, str] = os.environ) -> Env:
         log_level=_choice(known, "BELAY_LOG_LEVEL", ("INFO", "DEBUG", "WARNING", "ERROR")),
         db_deadline_s=_seconds(known, "BELAY_DB_DEADLINE_S"),
         qa_range=known.get("BELAY_RANGE", "demo"),
-        rehearsal_hours=_hours(known, "BELAY_REHEARSAL_HOURS", default=24),
+        rehearsal_hours=_whole(known, "BELAY_REHEARSAL_HOURS", "hours", 1, 168, default=24),
+        observe_min_s=_whole(known, "BELAY_OBSERVE_MIN_S", "seconds", 10, 300, default=20),
     )
 
 
@@ -257,10 +259,14 @@ def _seconds(known: Mapping[str, str], name: str) -> float | None:
     return seconds
 
 
-def _hours(known: Mapping[str, str], name: str, *, default: int) -> int:
+def _whole(
+    known: Mapping[str, str], name: str, unit: str, least: int, most: int, *, default: int
+) -> int:
     value = known.get(name, "").strip()
     if not value:
         return default
-    if not value.isascii() or not value.isdecimal() or not 1 <= int(value) <= 168:
-        raise ConfigurationError(f"{name} is {value!r}: give whole hours between 1 and 168")
+    if not value.isascii() or not value.isdecimal() or not least <= int(value) <= most:
+        raise ConfigurationError(
+            f"{name} is {value!r}: give whole {unit} between {least} and {most}"
+        )
     return int(value)

@@ -35,6 +35,9 @@ BELAY_STEP_GATES = ("gamedays.gates.hold_back",)
 migrator knows them by their paths only."""
 BELAY_REHEARSAL_HOURS = ENV.rehearsal_hours
 """For how long a rehearsed undo counts before a fault; beyond it the rehearsal is repeated."""
+BELAY_OBSERVE_MIN_S = ENV.observe_min_s
+"""How long a fault's run goes on looking at the least once the cluster is back. Less than the 20 s
+of an installation that says nothing is for tests and for trying things out."""
 
 # -- Applications --------------------------------------------------------------------------------
 INSTALLED_APPS = [

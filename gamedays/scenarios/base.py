@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from django.conf import settings
+
 from core.errors import Invalid
 from gamedays.scenarios.plan import Component, FaultPlan, NodeFault, PodName
 
@@ -15,8 +17,6 @@ if TYPE_CHECKING:
 
 Mark = Literal["bitten", "undo_asked", "undone", "restored", "ended"]
 Value = str | int
-OBSERVE_MIN_S = 10
-"""For who tries things out; what comes late is seen by who watches for minutes, the default."""
 _WORD = re.compile(r"[-._A-Za-z0-9]{1,253}")
 _LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 
@@ -216,7 +216,7 @@ OBSERVE = Parameter(
     label="Watch afterwards",
     kind="seconds",
     default=300,
-    minimum=OBSERVE_MIN_S,
+    minimum=settings.BELAY_OBSERVE_MIN_S,
     maximum=1800,
     unit="seconds",
     help="How long we go on looking once it is back. Evictions and crash loops come late.",

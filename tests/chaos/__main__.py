@@ -4,7 +4,7 @@ Prints a line per injection and a table at the end, and leaves build/chaos.json.
 when every must holds; 130 when it was stopped (SIGINT, SIGTERM) and nothing was wrong until then.
 A stop ends the current fault first.
 
-BELAY_CHAOS_INJECTIONS  how many runs (100; fewer are a trial whose coverage is not judged)
+BELAY_CHAOS_INJECTIONS  how many injections (100; fewer are a trial whose coverage is not judged)
 BELAY_CHAOS_SEED        a number; the same one is the same plan (a new one each time, printed)
 BELAY_CHAOS_RANGE       a range to use and to leave up; without it one is raised and dropped
 """
@@ -22,7 +22,7 @@ from collections.abc import Callable, Sequence
 from config.stack.layout import CHECKOUT
 from practice.system import RangeError
 from tests.chaos.people import People, become_part_of
-from tests.chaos.plan import Plan, Strike, make_plan
+from tests.chaos.plan import Plan, Strike, make_plan, more_strikes
 from tests.chaos.report import Report, Result
 from tests.chaos.rows import PatientRows
 from tests.chaos.site import TROUBLE, Site, standing
@@ -84,7 +84,8 @@ def main() -> int:
 
 
 class Chaos:
-    """Every run of the plan, one after another, until all are made or a stop is asked for."""
+    """The runs of the plan, one after another, and more of them until so many faults were really
+    injected as were asked for; or until a stop is asked for."""
 
     def __init__(self, plan: Plan, site: Site, stop: Stop) -> None:
         self._site, self._stop = site, stop
@@ -94,15 +95,22 @@ class Chaos:
         self._strikes = deque(plan.strikes)
         self._again = len(plan.strikes) // 2
         """So many strikes may be tried once more because their state never came."""
+        self._runs_most = len(plan.strikes) * 2
         self._began = time.monotonic()
 
     def follow(self, report: Report, say: Say) -> None:
         """Make the runs. A fault whose run was refused is next once more."""
-        while self._strikes:
+        while self._strikes or (
+            report.lacks_injections() and len(report.results) < self._runs_most
+        ):
             self._site.await_steady(self._stop)
             if self._stop.asked:
                 return
-            result = self._one(len(report.results) + 1, self._strikes.popleft())
+            number = len(report.results) + 1
+            if not self._strikes:
+                cells = report.cells_left()
+                self._strikes.append(more_strikes(cells, seed=self._plan.seed, number=number))
+            result = self._one(number, self._strikes.popleft())
             report.add(result)
             say(result.line())
             if result.verdict != "refused":

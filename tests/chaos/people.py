@@ -11,6 +11,7 @@ from typing import TypeVar
 import django
 
 from tests.chaos.plan import Fault
+from tests.stack.running import TRYING_OUT
 
 T = TypeVar("T")
 AGENDA = 8
@@ -22,7 +23,10 @@ def become_part_of(state_dir: Path) -> None:
     """Settings and database of the running stack, as for a command in a shell beside it."""
     for name in ("DATABASE_URL", "REDIS_URL"):
         os.environ.pop(name, None)
-    os.environ |= {"BELAY_STATE_DIR": str(state_dir), "DJANGO_SETTINGS_MODULE": "config.settings"}
+    os.environ |= TRYING_OUT | {
+        "BELAY_STATE_DIR": str(state_dir),
+        "DJANGO_SETTINGS_MODULE": "config.settings",
+    }
     django.setup()
 
 

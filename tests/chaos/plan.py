@@ -15,7 +15,7 @@ from enum import StrEnum
 HOLD_S = (10, 20)
 """Least and longest hold."""
 OBSERVE_S = 10
-"""The least that a scenario allows."""
+"""The least that the stacks under test allow."""
 BESIDE_EVERY = 16
 """One fault in so many is of no seed family."""
 RANDOM_WITHIN_S = 40.0
@@ -62,6 +62,9 @@ STATES = (
     "active", "undoing", "verifying", "observing", "clean",
 )  # fmt: skip
 """Those that every run without trouble goes through, in their order."""
+
+Cell = tuple[str, Process]
+CELLS: tuple[Cell, ...] = tuple((state, process) for state in STATES for process in Process)
 
 
 class Way(StrEnum):
@@ -131,7 +134,13 @@ def make_plan(*, injections: int, seed: int, nodes: Sequence[str]) -> Plan:
     return Plan(seed=seed, faults=faults, strikes=strikes)
 
 
-def _cells(count: int, dice: random.Random) -> list[tuple[str, Process]]:
+def more_strikes(cells: Sequence[Cell], *, seed: int, number: int) -> tuple[Strike, ...]:
+    """The strikes of run `number` beyond the plan, on one of the cells that nobody met yet."""
+    dice = random.Random(f"{seed}/{number}")  # noqa: S311  to be repeated, not to be secret
+    return _strikes(dice.choice(cells or CELLS), dice)
+
+
+def _cells(count: int, dice: random.Random) -> list[Cell]:
     """State × process along the diagonal: ten in a row have every state, nine every process, and
     as 9 and 10 have no common divisor, ninety are all cells."""
     states, processes = list(STATES), list(Process)
@@ -140,7 +149,7 @@ def _cells(count: int, dice: random.Random) -> list[tuple[str, Process]]:
     return [(states[i % len(states)], processes[i % len(processes)]) for i in range(count)]
 
 
-def _strikes(cell: tuple[str, Process], dice: random.Random) -> tuple[Strike, ...]:
+def _strikes(cell: Cell, dice: random.Random) -> tuple[Strike, ...]:
     state, process = cell
     first = Strike(process=process, way=Way.KILL, state=state, draw=dice.randrange(100))
     if dice.random() >= SECOND_STRIKE:

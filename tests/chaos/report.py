@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.chaos.plan import SEED_FAMILIES, STATES, Family, Process, Way
+from tests.chaos.plan import CELLS, SEED_FAMILIES, STATES, Cell, Family, Process, Way
 from tests.chaos.story import Struck
 
 LEAST_PER_FAMILY = 10
@@ -109,6 +109,15 @@ class Report:
             if one.strike.way is way
         )
 
+    def cells_left(self) -> list[Cell]:
+        """State × process of which nobody was killed yet, in their order."""
+        kills = self.strikes(Way.KILL)
+        return [(state, process) for state, process in CELLS if not kills[process, state]]
+
+    def lacks_injections(self) -> bool:
+        """Runs that were refused, or ended before their effect, are no injections."""
+        return self._planned >= WHOLE_RUN and len(self.injected) < self._planned
+
     def restorations(self) -> list[float]:
         return sorted(r.restoration_s for r in self.results if r.restoration_s is not None)
 
@@ -125,8 +134,8 @@ class Report:
             found.append("nothing was injected at all")
         if self._planned < WHOLE_RUN:
             return found
-        if len(self.results) < self._planned:
-            found.append(f"{len(self.results)} of {self._planned} runs were made")
+        if self.lacks_injections():
+            found.append(f"{len(self.injected)} injections of {self._planned} were made")
         families = self.per_family()
         found += [
             f"{families[family]} injections of {family}, not {LEAST_PER_FAMILY}"
@@ -145,9 +154,7 @@ class Report:
     def table(self) -> str:
         """All figures, for a terminal."""
         families, verdicts = self.per_family(), Counter(r.verdict for r in self.results)
-        made = (
-            f"{len(self.results)} runs of {self._planned}, {len(self.injected)} with an injection"
-        )
+        made = f"{len(self.injected)} injections of {self._planned}, in {len(self.results)} runs"
         lines = [
             f"{made}; seed {self._seed}",
             "",
@@ -155,6 +162,7 @@ class Report:
             *(f"  {family.value:28} {families[family]:4d}" for family in Family),
             "",
             *self._matrix("killed (SIGKILL)", Way.KILL),
+            f"  {len(CELLS) - len(self.cells_left())} of {len(CELLS)} met",
             "",
             *self._matrix("stopped for up to 25 s (SIGSTOP), then continued", Way.STOP),
             "",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
+from django.conf import settings
 
 from gamedays.scenarios.registry import get_scenario
 from tests.chaos.plan import (
@@ -16,6 +17,7 @@ from tests.chaos.plan import (
     Process,
     Way,
     make_plan,
+    more_strikes,
 )
 
 NODES = ("qa-1", "qa-2", "qa-3")
@@ -58,6 +60,15 @@ def test_the_same_seed_is_the_same_plan_and_another_is_another() -> None:
     assert one.faults != other.faults
 
 
+def test_what_nobody_met_is_struck_beyond_the_plan() -> None:
+    left = [("armed", Process.GUARD), ("clean", Process.BEAT)]
+    firsts = [more_strikes(left, seed=3, number=number)[0] for number in range(101, 121)]
+    assert {(strike.state, strike.process) for strike in firsts} == set(left)
+    assert all(strike.way is Way.KILL for strike in firsts)
+    assert more_strikes(left, seed=3, number=9) == more_strikes(left, seed=3, number=9)
+    assert more_strikes([], seed=3, number=9)
+
+
 def test_no_family_meets_the_same_states_only() -> None:
     plan = make_plan(injections=100, seed=1, nodes=NODES)
     met: dict[Family, set[str]] = {family: set() for family in Family}
@@ -70,7 +81,9 @@ def test_every_fault_is_one_that_its_scenario_takes() -> None:
     plan = make_plan(injections=100, seed=1, nodes=NODES)
     for fault in plan.faults:
         scenario = get_scenario(fault.scenario)
-        values = scenario.clean(fault.parameters, NODES)
+        # The stacks under test allow less of watching than an installation that says nothing.
+        watched = {"observe_s": settings.BELAY_OBSERVE_MIN_S}
+        values = scenario.clean({**fault.parameters, **watched}, NODES)
         found = scenario.plan(values, NODES)
         assert fault.nodes == (tuple(found.nodes) or (NODES if found.cuts else NODES[:1]))
         kinds = {each.kind for each in found.nodes.values()}

@@ -69,9 +69,18 @@ def test_a_whole_run_must_cover_families_states_and_processes(tmp_path: Path) ->
         result for result in report.results if all(s.state != "armed" for s in result.struck)
     ]
     assert "nobody was killed in armed" in report.failures()
-    assert any("runs were made" in sentence for sentence in report.failures())
+    assert any("injections of 100 were made" in sentence for sentence in report.failures())
+    assert {state for state, _ in report.cells_left()} == {"armed"}
     report.results = []
     assert "nothing was injected at all" in report.failures()
+
+
+def test_a_run_without_an_effect_is_no_injection(tmp_path: Path) -> None:
+    assert not _report(tmp_path).lacks_injections()
+    refused = _report(tmp_path, injected=False, verdict="refused")
+    assert refused.lacks_injections()
+    assert refused.failures() == ["99 injections of 100 were made"]
+    assert "99 injections of 100, in 100 runs" in refused.table()
 
 
 def test_a_trial_is_judged_by_what_it_left_only(tmp_path: Path) -> None:

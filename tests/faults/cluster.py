@@ -21,7 +21,7 @@ from tests.stack.running import RunningStack, wait_until
 T = TypeVar("T")
 HOLD_S = 15
 OBSERVE_S = 10
-"""The least that a scenario allows."""
+"""The least that the stacks under test allow."""
 JUDGED_S = 20
 """For a verdict that was measured: probes need some seconds of grace, and samples after them."""
 DEADLINE_MARGIN_S = 60

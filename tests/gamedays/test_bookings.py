@@ -41,7 +41,7 @@ def cast() -> Cast:
         ({"hold_s": 4}, "parameter_out_of_bounds", "agenda.0.hold_s"),
         ({"hold_s": 601}, "parameter_out_of_bounds", "agenda.0.hold_s"),
         ({"hold_s": "soon"}, "parameter_out_of_bounds", "agenda.0.hold_s"),
-        ({"observe_s": 9}, "parameter_out_of_bounds", "agenda.0.observe_s"),
+        ({"observe_s": 19}, "parameter_out_of_bounds", "agenda.0.observe_s"),
         ({"node": "qa-9"}, "parameter_out_of_bounds", "agenda.0.node"),
         ({"colour": "red"}, "unknown_parameter", "agenda.0.colour"),
         ({"scenario": "earthquake"}, "unknown_scenario", "agenda.0.scenario"),

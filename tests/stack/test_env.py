@@ -65,6 +65,8 @@ def test_keys_can_be_rotated(tmp_path: Path) -> None:
         ("BELAY_LOG_FORMAT", "xml", "BELAY_LOG_FORMAT is 'xml': give one of console, json"),
         ("BELAY_DB_DEADLINE_S", "soon", "BELAY_DB_DEADLINE_S is 'soon'"),
         ("BELAY_DB_DEADLINE_S", "0", "give seconds between 0.5 and 300"),
+        ("BELAY_REHEARSAL_HOURS", "0", "BELAY_REHEARSAL_HOURS is '0': give whole hours between 1"),
+        ("BELAY_OBSERVE_MIN_S", "9", "is '9': give whole seconds between 10 and 300"),
         ("BELAY_STATE_DIR", "demo", "BELAY_STATE_DIR is 'demo': give an absolute path"),
     ],
 )
