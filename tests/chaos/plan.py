@@ -12,13 +12,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-HOLD_S = (10, 20)
+HOLD_S = (6, 14)
 """Least and longest hold."""
 OBSERVE_S = 10
 """The least that the stacks under test allow."""
 BESIDE_EVERY = 16
 """One fault in so many is of no seed family."""
-RANDOM_WITHIN_S = 40.0
+RANDOM_WITHIN_S = 30.0
 """A strike at a random time falls so soon after the start; a run without trouble takes as long."""
 STOPPED_S = (1.0, 25.0)
 """How long a stopped process stays stopped: from a hiccup to well past the row lease of 15 s."""
