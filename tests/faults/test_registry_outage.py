@@ -8,6 +8,7 @@ import pytest
 
 from tests.faults.cluster import QaCluster
 from tests.faults.families import CLEAN_S, replicas
+from tests.stack.running import wait_until
 
 pytestmark = [pytest.mark.range, pytest.mark.timeout(600, func_only=True)]
 HOLD_S = 30
@@ -16,6 +17,7 @@ OBSERVE_S = 60
 
 
 def test_the_registry_is_scaled_to_zero_and_the_run_shows_what_that_means(qa: QaCluster) -> None:
+    _pull_everywhere(qa, "shop", "shop")
     wanted = replicas(qa, "registry", "registry")
     assert wanted > 0
     run = qa.start(
@@ -49,6 +51,32 @@ def test_the_registry_is_scaled_to_zero_and_the_run_shows_what_that_means(qa: Qa
     _status, page = qa.vera.get(f"/runs/{run}/")
     for line in (restart, pull):
         assert line["measured"]["successor"] in page
+
+
+def _pull_everywhere(qa: QaCluster, namespace: str, deployment: str) -> None:
+    """Whatever node the scheduler chooses for a successor has the image: the run judges a restart
+    from cache, and on a node that never ran the pod there is nothing to restart from."""
+    told = qa.look.kubectl("get", "deployment", "-n", namespace, deployment, "-o", "json")
+    [container] = json.loads(told)["spec"]["template"]["spec"]["containers"]
+    names = {f"pull-{node.name}": node.name for node in qa.look.nodes}
+    for name, node in names.items():
+        spec = {
+            "nodeName": node,
+            "restartPolicy": "Never",
+            "terminationGracePeriodSeconds": 0,
+            "tolerations": [{"operator": "Exists"}],
+            "containers": [{"name": "pull", "image": container["image"]}],
+        }
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
+        qa.look.kubectl("apply", "-n", namespace, "-f", "-", stdin=json.dumps(pod))
+
+    def pulled() -> bool:
+        told = qa.look.kubectl("get", "pods", "-n", namespace, *names, "-o", "json")
+        pods = json.loads(told)["items"]
+        return all(pod["status"].get("containerStatuses", [{}])[0].get("imageID") for pod in pods)
+
+    wait_until(pulled, within_s=120, what="the image is on every node", every_s=0.5)
+    qa.look.kubectl("delete", "pods", "-n", namespace, *names, "--wait", "--now")
 
 
 def _meant_to_end(qa: QaCluster, run: str) -> list[dict[str, str]]:
