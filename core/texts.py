@@ -1,5 +1,8 @@
-"""Texts of bounded length: what a person types is refused in words, never cut in silence; what
-Belay drafts itself is shortened where a word ends."""
+"""Words for a length of time, and texts of bounded length.
+
+What a person types is refused in words, never cut in silence; what Belay drafts itself is shortened
+where a word ends.
+"""
 
 from __future__ import annotations
 
@@ -28,3 +31,18 @@ def shorten(text: str, most: int) -> str:
     head, space, _cut_word = text[:most].rpartition(" ")
     # A single word that is longer than all of the room has no better place to end.
     return f"{(head if space else text[: most - 1]).rstrip(' ,;:–-')}…"
+
+
+def duration(seconds: float) -> str:
+    """`45 s`, `2 min 30 s`, `1 h 5 min`, `7 days`: two units at most."""
+    total = round(seconds)
+    if total < 60:
+        return f"{seconds:.1f} s" if 0 < seconds < 10 and seconds != total else f"{total} s"
+    if total < 3600:
+        minutes, left = divmod(total, 60)
+        return f"{minutes} min {left} s" if left else f"{minutes} min"
+    hours, rest = divmod(total, 3600)
+    if hours < 48:
+        return f"{hours} h {rest // 60} min" if rest >= 60 else f"{hours} h"
+    days, left = divmod(hours, 24)
+    return f"{days} days {left} h" if left else f"{days} days"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.ui.times import duration
+from core.texts import duration
 from practice.facts import Progress, read_progress
 from practice.preflight import problems
 

@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from core import texts
 from core.ui import times
 from core.ui.marks import mark_of
 from core.ui.timezone import zone_or_utc
@@ -125,7 +126,7 @@ def clock(seconds: float | None) -> str:
 
 @register.filter
 def duration(seconds: float | None) -> str:
-    return "" if seconds is None else times.duration(seconds)
+    return "" if seconds is None else texts.duration(seconds)
 
 
 @register.filter

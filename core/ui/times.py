@@ -48,18 +48,6 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{left:02}" if hours else f"{minutes:02}:{left:02}"
 
 
-def duration(seconds: float) -> str:
-    """`45 s`, `2 min 30 s`, `1 h 5 min`: two units at most."""
-    total = round(seconds)
-    if total < 60:
-        return f"{seconds:.1f} s" if 0 < seconds < 10 and seconds != total else f"{total} s"
-    if total < 3600:
-        minutes, left = divmod(total, 60)
-        return f"{minutes} min {left} s" if left else f"{minutes} min"
-    hours, rest = divmod(total, 3600)
-    return f"{hours} h {rest // 60} min" if rest >= 60 else f"{hours} h"
-
-
 def plural(number: int, noun: str) -> str:
     """`1 day`, `3 days`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.fields import Field
+from core.texts import duration
 from migrator.runners import objects, weights
 from migrator.runners.base import (
     FiguresMissingError,
@@ -65,8 +66,8 @@ class Decommission(Runner):
     def in_words(self, parameters: Mapping[str, Any]) -> str:
         return (
             f"{parameters.get('legacy_service')} gets no request for "
-            f"{parameters.get('hold_off_s')} s; then {len(items_of(parameters))} things are "
-            "switched off"
+            f"{duration(int(parameters.get('hold_off_s', 0)))}; then "
+            f"{len(items_of(parameters))} things are switched off"
         )
 
     def prepare(self, order: Order, hands: Hands) -> Prepared:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.fields import Field, Value
+from core.texts import duration
 from migrator.runners import checks
 from migrator.runners.base import Hands, Judged, Look, Object, Order, Prepared, Runner, Stand
 
@@ -91,7 +92,7 @@ class Observe(Runner):
         if _waits(parameters):
             parts.append("until " + _FIELD.in_words(parameters))
         if parameters.get("soak_s"):
-            parts.append(f"soak for {parameters['soak_s']} s")
+            parts.append(f"soak for {duration(int(parameters['soak_s']))}")
         return ", ".join(str(part) for part in parts)
 
     def prepare(self, order: Order, hands: Hands) -> Prepared:
@@ -143,7 +144,7 @@ class Observe(Runner):
         if left_s > 0:
             return Look(
                 judged=Judged.WAIT,
-                sentence=f"Soaking for {_in_words(left_s)} more.",
+                sentence=f"Soaking for {duration(round(left_s))} more.",
                 memory=seen,
                 again_s=min(60.0, max(1.0, left_s)),
             )
@@ -152,11 +153,3 @@ class Observe(Runner):
 
 def _waits(parameters: Mapping[str, Any]) -> bool:
     return bool(parameters.get("path"))
-
-
-def _in_words(seconds: float) -> str:
-    hours, rest = divmod(round(seconds), 3600)
-    minutes, left = divmod(rest, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {left} s" if minutes else f"{left} s"

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.fields import Field, Value
+from core.texts import duration
 from migrator.runners import objects, weights
 from migrator.runners.base import (
     Figures,
@@ -105,7 +106,8 @@ class Traffic(Runner):
         return (
             f"{parameters.get('percent')}% of the requests of HTTPProxy "
             f"{parameters.get('namespace')}/{parameters.get('route')} to "
-            f"{parameters.get('kubernetes_service')}, watched for {parameters.get('watch_s')} s"
+            f"{parameters.get('kubernetes_service')}, watched for "
+            f"{duration(int(parameters.get('watch_s', 0)))}"
         )
 
     def prepare(self, order: Order, hands: Hands) -> Prepared:

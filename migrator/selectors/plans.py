@@ -149,6 +149,8 @@ class StepView:
     live: Attempt | None = None
     reasons: list[gates.Reason] = field(default_factory=list)
     is_next: bool = False
+    is_first_done: bool = False
+    """Taken back, it leaves the original state: what is before it was skipped, or never begun."""
     proved_on_qa: str = ""
     signed: bool = False
 
@@ -222,13 +224,15 @@ def plan_view(plan: Plan) -> PlanView:
     first = gates.sibling(plan) if plan.stage == "production" else None
     proved = _proved_on(first) if first is not None else {}
     stand_ins = stand_ins_of(plan)
-    steps = []
+    steps: list[StepView] = []
     ahead_seen = False
     for step in rows:
         step.plan = plan
         view = _view(step, proved, stand_ins)
         if live is not None and live.step_id == step.pk:
             view.live = live
+        if step.state == StepState.DONE and not any(each.is_first_done for each in steps):
+            view.is_first_done = True
         if not ahead_seen and step.state not in STEP_BEHIND:
             ahead_seen = view.is_next = True
             if live is None:

@@ -135,6 +135,19 @@ def test_an_attempt_from_start_to_end_on_its_page(
     assert Attempt.objects.live().get().direction == Direction.BACK
 
 
+def test_the_first_done_step_leads_to_the_original_state_whatever_was_skipped(
+    shop: Shop, client_of: As
+) -> None:
+    first, second, third = shop.plan.steps.order_by("position")[:3]
+    skipped = {"state": StepState.SKIPPED, "skip_reason": "It is so already."}
+    shop.plan.steps.filter(pk=first.pk).update(**skipped)
+    shop.plan.steps.filter(pk__in=[second.pk, third.pk]).update(state=StepState.DONE)
+    page = text(client_of("erik"), f"/plans/{shop.plan.pk}/")
+    cards = page.split('data-testid="step"')[1:]
+    said = [re.findall("Roll back to [a-z ]+", card) for card in cards[:3]]
+    assert said == [[], ["Roll back to the original state"], ["Roll back to before this"]]
+
+
 @pytest.mark.parametrize("state", AttemptState)
 def test_a_page_of_every_state_renders(shop: Shop, client_of: As, state: AttemptState) -> None:
     attempt = make_attempt(shop)

@@ -8,6 +8,7 @@ import zoneinfo
 import pytest
 from django.utils import timezone
 
+from core import texts
 from core.ui import times
 from core.ui.tags import percent, when
 from tests.people import Cast
@@ -46,10 +47,13 @@ def test_exact_names_the_zone() -> None:
         (90, "1 min 30 s"),
         (3600, "1 h"),
         (3960, "1 h 6 min"),
+        (86_400, "24 h"),
+        (180_000, "2 days 2 h"),
+        (604_800, "7 days"),
     ],
 )
 def test_duration(seconds: float, words: str) -> None:
-    assert times.duration(seconds) == words
+    assert texts.duration(seconds) == words
 
 
 @pytest.mark.parametrize(
