@@ -149,8 +149,6 @@ class StepView:
     live: Attempt | None = None
     reasons: list[gates.Reason] = field(default_factory=list)
     is_next: bool = False
-    is_first_done: bool = False
-    """Taken back, it leaves the original state: what is before it was skipped, or never begun."""
     proved_on_qa: str = ""
     signed: bool = False
 
@@ -208,6 +206,11 @@ class PlanView:
     def next(self) -> StepView | None:
         return next((each for each in self.steps if each.is_next), None)
 
+    @property
+    def first_done(self) -> StepView | None:
+        """Taken back, it leaves the original state: what is before it was skipped."""
+        return next((each for each in self.steps if each.step.state == StepState.DONE), None)
+
 
 def plan_view(plan: Plan) -> PlanView:
     """Everything that the plan's page shows. The number of queries does not grow with its steps."""
@@ -224,15 +227,13 @@ def plan_view(plan: Plan) -> PlanView:
     first = gates.sibling(plan) if plan.stage == "production" else None
     proved = _proved_on(first) if first is not None else {}
     stand_ins = stand_ins_of(plan)
-    steps: list[StepView] = []
+    steps = []
     ahead_seen = False
     for step in rows:
         step.plan = plan
         view = _view(step, proved, stand_ins)
         if live is not None and live.step_id == step.pk:
             view.live = live
-        if step.state == StepState.DONE and not any(each.is_first_done for each in steps):
-            view.is_first_done = True
         if not ahead_seen and step.state not in STEP_BEHIND:
             ahead_seen = view.is_next = True
             if live is None:
